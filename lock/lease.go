@@ -1,0 +1,241 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Lease is a claim that was granted. Its methods may be called concurrently.
+type Lease struct {
+	l        *Locker
+	claim    Claim
+	ctx      leaseContext
+	cancel   context.CancelCauseFunc
+	granted  chan struct{}
+	deadline atomic.Int64  // when the lease counts as lost, in nanoseconds since l.base
+	expiry   *time.Timer   // ends the lease at deadline, whatever is on the wire
+	done     chan struct{} // closed when outcome is set
+	outcome  error         // what Release returns
+
+	// Guarded by l.mu. The token is settled once granted is closed.
+	phase Phase
+	token Token
+	value []byte        // what watchers see, claim.Value at first
+	since time.Duration // when the grant was heard of
+	due   time.Duration // when to renew
+	hold  func(error)   // the hook's end, nil before the grant
+}
+
+// newLease asks for c. The deadline counts from now, before anything is sent. It returns nil after Close.
+func (l *Locker) newLease(ctx context.Context, c Claim) *Lease {
+	s := &Lease{l: l, claim: c, value: c.Value, granted: make(chan struct{}), done: make(chan struct{}), due: never}
+	s.ctx.s = s
+	s.ctx.Context, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	life := c.TTL - l.marginOf(c)
+	s.deadline.Store(int64(l.now() + life))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.leases[s] = struct{}{}
+	// Under the mutex, since the timer's function looks at s.expiry.
+	s.expiry = time.AfterFunc(life, s.expire)
+	l.start(s.ask)
+	return s
+}
+
+func (l *Locker) marginOf(c Claim) time.Duration {
+	if l.margin > 0 {
+		return min(l.margin, c.TTL/3)
+	}
+	return max(c.TTL/50, minMargin)
+}
+
+// Context returns the context to do the protected work in. It carries the values of the context that acquired the lease,
+// not its end: it ends before anyone else can hold, with a cause that is [ErrLost] or [ErrReleased] for errors.Is.
+func (s *Lease) Context() context.Context { return &s.ctx }
+
+// Token returns the fencing token of the grant. Pass it along with every write, so that the resource can refuse those
+// of an earlier holder.
+func (s *Lease) Token() Token { return s.token }
+
+// Claim returns the claim that was granted, with its defaults filled in.
+func (s *Lease) Claim() Claim {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	return s.current()
+}
+
+// current returns the claim as it is now; l.mu is held.
+func (s *Lease) current() Claim {
+	c := s.claim
+	c.Value = s.value
+	return c
+}
+
+// Expires returns the instant at which the lease counts as lost unless it is renewed before: TTL after the last
+// acknowledged request was sent, less the margin. It moves with each renewal.
+func (s *Lease) Expires() time.Time { return s.l.base.Add(time.Duration(s.deadline.Load())) }
+
+// SetValue shows value to watchers of the claim's directory from now on. It returns [ErrLost] or [ErrReleased] when the
+// lease has ended, [ErrInvalid] for a value longer than the engine takes, and [ErrUnknownOutcome] when the answer was
+// lost or ctx ended first. Calls for one lease at the same time are applied in an unknown order.
+func (s *Lease) SetValue(ctx context.Context, value []byte) error {
+	if err := ended(ctx); err != nil {
+		return s.claim.fail("set the value of", err)
+	}
+	if s.ctx.Err() != nil {
+		return s.claim.fail("set the value of", context.Cause(&s.ctx))
+	}
+	if err := s.l.info.Load().fitValue(value); err != nil {
+		return err
+	}
+	s.l.mu.Lock()
+	s.value = value
+	c := s.current()
+	s.l.mu.Unlock()
+	held, err := await(s.l, ctx, func() (bool, error) { return s.l.b.SetValue(ctx, c) })
+	if err == nil && !held {
+		err = c.fail("set the value of", ErrLost)
+		s.end(err)
+	}
+	return err
+}
+
+// Release ends the lease and lets the next one in. The lease's context ends first, then the server is told, for at most
+// the time that the lease had left.
+//
+// It returns [ErrLost] if the lease was lost before. Any other error means that the server could not be told: it is
+// tried again in the background, and the lease ends with its TTL at the latest. Later calls return the same.
+func (s *Lease) Release() error {
+	if s.end(ErrReleased) {
+		s.outcome = s.release()
+		close(s.done)
+	}
+	<-s.done
+	return s.outcome
+}
+
+func (s *Lease) release() error {
+	left := time.Duration(s.deadline.Load()) - s.l.now()
+	ctx, stop := context.WithTimeout(context.WithoutCancel(&s.ctx), left)
+	defer stop()
+	was, err := await(s.l, ctx, func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
+	switch {
+	case err != nil:
+		s.l.abandon(&s.ctx, s.claim)
+		return err
+	case !was:
+		return s.claim.fail("release", ErrLost)
+	}
+	return nil
+}
+
+// ask sends the claim and acts on the first answer.
+func (s *Lease) ask() {
+	sent := s.l.now()
+	st, err := s.l.b.Acquire(&s.ctx, s.claim, s.notify)
+	switch {
+	case err != nil:
+		s.end(err)
+	case st.Phase == Gone:
+		s.end(s.claim.fail("acquire", ErrLost))
+	case st.Phase == Queued && s.claim.NoWait:
+		s.end(s.claim.fail("acquire", ErrHeld))
+	default:
+		if st.Phase == Queued {
+			s.l.trace.queued(&s.ctx, s.claim)
+		}
+		s.hear(sent, st)
+	}
+}
+
+// begin makes a granted lease the caller's, unless it has ended already.
+func (s *Lease) begin(ctx context.Context) bool {
+	select {
+	case <-s.granted:
+	default:
+		return false
+	}
+	hold := s.l.trace.hold(ctx, s.claim)
+	s.l.mu.Lock()
+	ok := s.phase == Held
+	if ok {
+		s.hold = hold
+	}
+	s.l.mu.Unlock()
+	if !ok {
+		hold(context.Cause(s.ctx.Context))
+	}
+	return ok
+}
+
+// end ends the lease once and reports whether it ended by this call and for this cause.
+//
+// However it ends, but for a release that says so itself, the server is told in the background: an answer that was lost
+// or late may have left a claim there that keeps the next one out.
+func (s *Lease) end(cause error) bool {
+	l := s.l
+	l.mu.Lock()
+	if s.phase == Gone {
+		l.mu.Unlock()
+		return false
+	}
+	late := s.phase == Held && l.now() >= time.Duration(s.deadline.Load())
+	if late { // the timer would have said so in a moment
+		cause = s.claim.fail("keep", ErrLost)
+	}
+	s.phase = Gone
+	delete(l.leases, s)
+	hold := s.hold
+	l.mu.Unlock()
+	s.expiry.Stop()
+	s.cancel(cause)
+	if hold != nil {
+		hold(cause)
+	}
+	if cause == ErrReleased {
+		return true
+	}
+	s.outcome = cause
+	close(s.done)
+	if !errors.Is(cause, ErrHeld) { // a claim that does not wait left no trace
+		l.abandon(&s.ctx, s.claim)
+	}
+	return !late
+}
+
+// expire runs when the deadline has come that was set when the timer was; a renewal may have moved it.
+func (s *Lease) expire() {
+	s.l.mu.Lock()
+	phase, left := s.phase, time.Duration(s.deadline.Load())-s.l.now()
+	if phase != Gone && left > 0 {
+		s.expiry.Reset(left)
+	}
+	s.l.mu.Unlock()
+	switch {
+	case left > 0:
+	case phase == Unknown:
+		s.end(s.claim.fail("acquire", fmt.Errorf("%w: no answer within the TTL, %v", ErrUnknownOutcome, s.claim.TTL)))
+	default:
+		s.end(s.claim.fail("keep", fmt.Errorf("%w: not renewed within %v", ErrLost, s.claim.TTL)))
+	}
+}
+
+// leaseContext ends by the clock: in a process that was stopped, Err tells the truth even before the timer has run.
+type leaseContext struct {
+	context.Context
+	s *Lease
+}
+
+// Err implements context.Context.
+func (c *leaseContext) Err() error {
+	if c.Context.Err() == nil && c.s.l.now() >= time.Duration(c.s.deadline.Load()) {
+		c.s.expire()
+	}
+	return c.Context.Err()
+}

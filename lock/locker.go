@@ -1,0 +1,311 @@
+package lock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure [New]. A nil *Options means the defaults.
+type Options struct {
+	// TTL is how long a lease outlives its holder, from MinTTL to MaxTTL. It is renewed every third of that, so an
+	// engine must answer within two thirds of it. It defaults to 15 s.
+	TTL time.Duration
+	// Margin is how long before the end of its TTL a lease counts as lost, at most a third of the TTL: time to stop
+	// work, and room for clocks that run at different rates. It defaults to 2 % of the TTL and at least 10 ms.
+	Margin time.Duration
+	// Trace observes the Locker. Nil observes nothing and costs nothing.
+	Trace *Trace
+}
+
+// Locker hands out leases that live in a [Backend]. Its methods may be called concurrently. It holds no goroutine while
+// it only holds leases, one timer, and none without leases.
+type Locker struct {
+	b      Backend
+	ttl    time.Duration
+	margin time.Duration // 0: the default for each claim
+	trace  *Trace
+	err    error     // what New found wrong
+	base   time.Time // all instants count from here, on the monotonic clock
+	info   atomic.Pointer[Info]
+
+	mu      sync.Mutex // guards what follows and the leases; never held while waiting or calling out
+	leases  map[*Lease]struct{}
+	watches map[*Watch]struct{}
+	timer   *time.Timer   // runs renew at wake
+	wake    time.Duration // never while the timer is off
+	running int           // goroutines that Close awaits
+	closed  bool
+	idle    chan struct{} // made and closed by Close's rules
+}
+
+const (
+	defaultTTL = 15 * time.Second
+	minMargin  = 10 * time.Millisecond // timers on a loaded machine are late by a few milliseconds
+	never      = time.Duration(math.MaxInt64)
+)
+
+// New returns a Locker that keeps its leases in b. It does no I/O. Bad options are reported by every later call.
+func New(b Backend, o *Options) *Locker {
+	if o == nil {
+		o = new(Options)
+	}
+	l := &Locker{
+		b:       b,
+		ttl:     cmp.Or(o.TTL, defaultTTL),
+		margin:  o.Margin,
+		trace:   o.Trace,
+		base:    time.Now(),
+		leases:  make(map[*Lease]struct{}),
+		watches: make(map[*Watch]struct{}),
+		wake:    never,
+	}
+	l.err = checkTTL(l.ttl)
+	if b == nil {
+		l.err = fmt.Errorf("%w: nil Backend", ErrInvalid)
+	}
+	if o.Margin < 0 || o.Margin > l.ttl/3 {
+		l.err = fmt.Errorf("%w: margin %v: want 0 to a third of the TTL, %v", ErrInvalid, o.Margin, l.ttl/3)
+	}
+	return l
+}
+
+// Acquire waits until it holds name alone and returns the lease. Waiters are served in the order of their arrival.
+//
+// When ctx ends first, its error is returned at once and the claim is withdrawn in the background; [Locker.Close] waits
+// for that. Other errors: [ErrInvalid], [ErrClosed], [ErrCorrupt], [ErrLost] when the place in line could not be kept,
+// [ErrUnknownOutcome] with the engine's own error; after any of them the claim is withdrawn too.
+func (l *Locker) Acquire(ctx context.Context, name string) (*Lease, error) {
+	return l.Claim(ctx, Claim{Name: name})
+}
+
+// TryAcquire is Acquire without waiting: it returns [ErrHeld] when others hold name or wait for it.
+func (l *Locker) TryAcquire(ctx context.Context, name string) (*Lease, error) {
+	return l.Claim(ctx, Claim{Name: name, NoWait: true})
+}
+
+// Claim waits until it holds c and returns the lease: the full form of [Locker.Acquire]. Dir and Name may be any UTF-8
+// of up to MaxName bytes, not both empty.
+func (l *Locker) Claim(ctx context.Context, c Claim) (*Lease, error) {
+	c, err := l.prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := l.trace.acquire(ctx, c)
+	s, err := l.claim(ctx, c)
+	done(err)
+	return s, err
+}
+
+func (l *Locker) claim(ctx context.Context, c Claim) (*Lease, error) {
+	if err := ended(ctx); err != nil {
+		return nil, c.fail("acquire", err)
+	}
+	if err := l.admit(ctx, c); err != nil {
+		return nil, err
+	}
+	s := l.newLease(ctx, c)
+	if s == nil {
+		return nil, c.fail("acquire", ErrClosed)
+	}
+	select {
+	case <-s.granted:
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+		s.end(c.fail("acquire", ended(ctx)))
+	}
+	if s.begin(ctx) {
+		return s, nil
+	}
+	return nil, context.Cause(&s.ctx)
+}
+
+// admit checks c against the engine's Info, which is asked for once.
+func (l *Locker) admit(ctx context.Context, c Claim) error {
+	info := l.info.Load()
+	if info == nil {
+		i, err := await(l, ctx, func() (Info, error) { return l.b.Info(ctx) })
+		if err != nil {
+			return err
+		}
+		info = &i
+		l.info.Store(info)
+	}
+	return info.fit(c)
+}
+
+// Do runs fn while it holds name, and releases it when fn returns or panics. The context of fn ends when ctx ends or the
+// lease does, whichever comes first.
+//
+// Do returns fn's error, joined with [ErrLost] if the lease was lost before fn returned. A release that could not reach
+// the server is no error: fn's work was covered, and the lease ends with its TTL.
+func (l *Locker) Do(ctx context.Context, name string, fn func(context.Context, *Lease) error) (err error) {
+	s, err := l.Acquire(ctx, name)
+	if err != nil {
+		return err
+	}
+	// A child of the lease's context ends with it at once; that of ctx may come a moment later.
+	run, cancel := context.WithCancelCause(s.Context())
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	defer func() {
+		stop()
+		cancel(nil)
+		if lost := s.Release(); errors.Is(lost, ErrLost) {
+			err = errors.Join(err, lost)
+		}
+	}()
+	if at, ok := ctx.Deadline(); ok {
+		var stop context.CancelFunc
+		run, stop = context.WithDeadline(run, at)
+		defer stop()
+	}
+	return fn(run, s)
+}
+
+// Close releases all leases, ends all waits and watches with [ErrClosed], and waits for what runs in the background, at
+// most until ctx ends; then it returns the error of ctx. What it could not release ends with its TTL. The Locker cannot
+// be used afterwards. The Backend and its client stay as they are.
+func (l *Locker) Close(ctx context.Context) error {
+	l.mu.Lock()
+	if !l.closed {
+		l.closed = true
+		l.idle = make(chan struct{})
+		for w := range l.watches {
+			w.cancel(ErrClosed)
+		}
+		l.start(l.quit)
+	}
+	idle := l.idle
+	l.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("lock: close: %w", ended(ctx))
+	}
+}
+
+// quit ends waits before it releases what is held, since a release may let one of our own waiters in.
+func (l *Locker) quit() {
+	l.mu.Lock()
+	all := slices.Collect(maps.Keys(l.leases))
+	l.mu.Unlock()
+	var held []*Lease
+	for _, s := range all {
+		select {
+		case <-s.granted:
+			held = append(held, s)
+		default:
+			s.end(s.claim.fail("acquire", ErrClosed))
+		}
+	}
+	for _, s := range held {
+		l.spawn(func() { s.Release() }) // what cannot be told to the server ends with its TTL
+	}
+}
+
+// spawn runs f in a goroutine that Close awaits, or reports that Close has awaited the last one.
+func (l *Locker) spawn(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed && l.running == 0 {
+		return false
+	}
+	l.start(f)
+	return true
+}
+
+// start is spawn under l.mu.
+func (l *Locker) start(f func()) {
+	l.running++
+	go func() {
+		f()
+		l.mu.Lock()
+		l.running--
+		l.settle()
+		l.mu.Unlock()
+	}()
+}
+
+// settle tells Close when the last goroutine has ended.
+func (l *Locker) settle() {
+	if !l.closed || l.running > 0 {
+		return
+	}
+	select {
+	case <-l.idle:
+	default:
+		close(l.idle)
+	}
+}
+
+func (l *Locker) now() time.Duration { return time.Since(l.base) }
+
+// abandon releases c in the background, again and again until the server has heard it or c has died of age.
+func (l *Locker) abandon(ctx context.Context, c Claim) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), c.TTL)
+	if !l.spawn(func() {
+		defer stop()
+		for l.withdraw(ctx, c) != nil && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(c.TTL / 12):
+			}
+		}
+	}) {
+		stop()
+	}
+}
+
+// withdraw is one try of abandon. A server that does not answer is asked again.
+func (l *Locker) withdraw(ctx context.Context, c Claim) error {
+	ctx, stop := context.WithTimeout(ctx, c.TTL/3)
+	defer stop()
+	_, err := await(l, ctx, func() (bool, error) { return l.b.Release(ctx, c) })
+	return err
+}
+
+// await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx.
+func await[T any](l *Locker, ctx context.Context, f func() (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	var none T
+	ch := make(chan answer, 1)
+	if !l.spawn(func() {
+		v, err := f()
+		ch <- answer{v, err}
+	}) {
+		return none, ErrClosed
+	}
+	select {
+	case a := <-ch:
+		return a.v, a.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended(ctx))
+	}
+}
+
+// ended returns why ctx is done, or nil.
+func ended(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
+func (c Claim) fail(verb string, err error) error {
+	if c.Dir == "" {
+		return fmt.Errorf("lock: %s %q: %w", verb, c.Name, err)
+	}
+	return fmt.Errorf("lock: %s %q in %q: %w", verb, c.Name, c.Dir, err)
+}

@@ -1,0 +1,18 @@
+package memlock_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/concordkit/concord/lock"
+	"github.com/concordkit/concord/lock/locktest"
+	"github.com/concordkit/concord/lock/memlock"
+)
+
+func TestConformance(t *testing.T) {
+	locktest.Run(t, func(*testing.T) func() lock.Backend {
+		b := memlock.New()
+		return func() lock.Backend { return b }
+	}, &locktest.Options{TTL: time.Minute, Bubble: synctest.Test})
+}

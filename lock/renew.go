@@ -1,0 +1,139 @@
+package lock
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// A lease is renewed a third of its TTL after its last acknowledged request, so two renewals may be lost. One timer
+// serves all leases of a Locker; what is due soon goes along, so that many leases share few requests.
+const (
+	renewals = 3    // per TTL
+	retries  = 12   // per TTL, after a renewal that failed
+	maxBatch = 1000 // claims per call of Backend.Renew
+)
+
+// arm makes renew run at the instant at or before; l.mu is held.
+func (l *Locker) arm(at time.Duration) {
+	if at >= l.wake || l.closed {
+		return
+	}
+	l.wake = at
+	if l.timer == nil {
+		l.timer = time.AfterFunc(at-l.now(), l.renew)
+		return
+	}
+	l.timer.Reset(at - l.now())
+}
+
+// renew sends the leases that are due, in batches of one TTL, and arms the timer for the next ones.
+func (l *Locker) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake = never
+	now, next := l.now(), never
+	due := map[time.Duration][]*Lease{}
+	for s := range l.leases {
+		ttl := s.claim.TTL
+		if s.due <= now+ttl/retries {
+			due[ttl] = append(due[ttl], s)
+			s.due = now + ttl/renewals // ask again if this one hangs
+		}
+		next = min(next, s.due)
+	}
+	l.arm(next)
+	for _, ls := range due {
+		for batch := range slices.Chunk(ls, maxBatch) {
+			l.renewBatch(batch)
+		}
+	}
+}
+
+// renewBatch sends one batch in the background; l.mu is held. An answer counts from when it was asked for, however late
+// it comes.
+func (l *Locker) renewBatch(batch []*Lease) {
+	cs := make([]Claim, len(batch))
+	for i, s := range batch {
+		cs[i] = s.current()
+	}
+	l.start(func() {
+		ctx, stop := context.WithTimeout(context.Background(), cs[0].TTL)
+		defer stop()
+		sent := l.now()
+		states, _ := l.b.Renew(ctx, cs) // what failed is Unknown and tried again
+		for i, s := range batch {
+			var st State
+			if i < len(states) {
+				st = states[i]
+			}
+			s.hear(sent, st)
+		}
+	})
+}
+
+// hear acts on the answer to a request that was sent at the instant sent.
+func (s *Lease) hear(sent time.Duration, st State) {
+	if !s.take(sent, st) {
+		s.end(s.claim.fail("keep", ErrLost))
+	}
+}
+
+// take applies an answer, or reports that the lease is lost.
+func (s *Lease) take(sent time.Duration, st State) bool {
+	l := s.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, ttl := l.now(), s.claim.TTL
+	switch {
+	case s.phase == Gone:
+		return true
+	case st.Phase == Gone, now >= time.Duration(s.deadline.Load()):
+		return false
+	case s.phase == Held && sent > s.since && st.Phase != Unknown && (st.Phase != Held || st.Token != s.token):
+		return false // the server has forgotten this grant, as after a failover
+	case st.Phase == Unknown:
+		s.due = min(s.due, now+ttl/retries)
+		l.arm(s.due)
+		return true
+	}
+	until := sent + ttl - l.marginOf(s.claim) - st.Age
+	s.deadline.Store(max(s.deadline.Load(), int64(until)))
+	s.due = sent + ttl/renewals
+	if st.Phase == Held {
+		s.grant(st.Token)
+	} else if s.phase = max(s.phase, Queued); s.phase == Queued && st.Look > 0 {
+		s.due = min(s.due, now+st.Look)
+	}
+	l.arm(s.due)
+	return true
+}
+
+// notify acts on a push. It can grant or end a claim or ask for a look, but extends nothing: only an answer tells when
+// the server last heard of the claim.
+func (s *Lease) notify(st State) {
+	l := s.l
+	if st.Phase == Gone {
+		s.end(s.claim.fail("keep", ErrLost))
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case s.phase == Gone:
+	case st.Phase == Held:
+		s.grant(st.Token)
+	case st.Phase == Unknown && s.phase == Queued:
+		s.due = l.now()
+		l.arm(s.due)
+	}
+}
+
+// grant makes the lease held; l.mu is held.
+func (s *Lease) grant(t Token) {
+	if s.phase == Held || s.phase == Gone {
+		return
+	}
+	s.phase, s.token, s.since = Held, t, s.l.now()
+	close(s.granted)
+}
