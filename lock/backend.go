@@ -33,10 +33,11 @@ type Backend interface {
 	// SetValue shows c.Value as the value of a held claim and reports whether it was held.
 	SetValue(ctx context.Context, c Claim) (bool, error)
 
-	// Watch calls emit, one call at a time, with the holders in dir now, even if there are none, and with the full
-	// set after every change, expiry included. It may skip sets that were replaced at once, never the last one. It
-	// returns when ctx ends, or with an error once it has not known the set for as long as blind.
-	Watch(ctx context.Context, dir string, blind time.Duration, emit func([]Holder)) error
+	// Watch calls emit, one call at a time, with the holders in dir now, even if there are none, with the full set
+	// after every change, expiry included, and at least every interval as long as it knows the set. It may skip sets
+	// that were replaced at once, never the last one. A set passes to emit. Watch rides out faults that may pass, and
+	// returns when ctx ends or when it cannot go on.
+	Watch(ctx context.Context, dir string, interval time.Duration, emit func([]Holder)) error
 
 	// Info tells what the engine promises and takes. A Locker asks once.
 	Info(ctx context.Context) (Info, error)

@@ -1,20 +1,26 @@
 package lock
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Watch follows the holders in a directory. It ends with the context that it was made with.
 type Watch struct {
 	cancel context.CancelCauseFunc
+	blind  *time.Timer   // cancels when the engine is silent for a TTL
+	ttl    time.Duration // of the Locker
 	done   chan struct{} // closed at the end
 
 	mu      sync.Mutex
+	known   bool
 	holders []Holder
 	changed chan struct{} // closed and replaced with every set
 	err     error         // why it ended
@@ -23,8 +29,8 @@ type Watch struct {
 // Watch returns when it knows who holds in dir, and follows that until ctx ends. Only claims with that Dir are seen,
 // waiting ones are not.
 //
-// It fails, then or later, when the engine could not tell for a TTL, with the engine's error, and with [ErrClosed]
-// after Close.
+// It fails, then or later, with [ErrBlind] when the engine could not tell for a TTL, with the engine's error when it
+// cannot go on, and with [ErrClosed] after Close.
 func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 	if l.err != nil {
 		return nil, l.err
@@ -39,10 +45,13 @@ func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 		return nil, fmt.Errorf("lock: watch %q: %w", dir, err)
 	}
 	run, cancel := context.WithCancelCause(ctx)
-	w := &Watch{cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
+	w := &Watch{cancel: cancel, ttl: l.ttl, done: make(chan struct{}), changed: make(chan struct{})}
+	w.blind = time.AfterFunc(l.ttl, func() { cancel(fmt.Errorf("%w for %v", ErrBlind, l.ttl)) })
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
+		cancel(nil)
+		w.blind.Stop()
 		return nil, fmt.Errorf("lock: watch %q: %w", dir, ErrClosed)
 	}
 	first := w.changed
@@ -54,36 +63,58 @@ func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 		return w, nil
 	case <-w.done:
 		return nil, w.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("lock: watch %q: %w", dir, ended(ctx))
 	}
 }
 
+// follow runs the backend's watch until it or ctx ends; a client library may not heed ctx.
 func (l *Locker) follow(ctx context.Context, w *Watch, dir string) {
-	err := l.b.Watch(ctx, dir, l.ttl, w.set)
+	_, err := await(l, ctx, func() (any, error) {
+		return nil, l.b.Watch(ctx, dir, l.ttl/renewals, w.set)
+	})
 	if ctx.Err() != nil {
-		err = fmt.Errorf("lock: watch %q: %w", dir, ended(ctx))
+		err = fmt.Errorf("lock: watch %q: %w", dir, why(ctx))
 	}
 	l.mu.Lock()
 	delete(l.watches, w)
 	l.mu.Unlock()
+	w.blind.Stop()
 	w.cancel(nil)
 	w.mu.Lock()
 	w.err = err
-	w.mu.Unlock()
 	close(w.done)
+	w.mu.Unlock()
 }
 
-// set shows a new set; the backend calls it one at a time.
+// why returns the cause of the end of a watch's context, and that it was the context where that is the caller's.
+func why(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrBlind) || errors.Is(cause, ErrClosed) {
+		return cause
+	}
+	return ended(ctx)
+}
+
+// set takes what the engine knows; the backend calls it one at a time.
 func (w *Watch) set(hs []Holder) {
 	slices.SortFunc(hs, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Token, b.Token))
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.holders = hs
+	if w.err != nil {
+		return
+	}
+	w.blind.Reset(w.ttl)
+	if w.known && slices.EqualFunc(hs, w.holders, sameHolder) {
+		return
+	}
+	w.known, w.holders = true, hs
 	close(w.changed)
 	w.changed = make(chan struct{})
+}
+
+func sameHolder(a, b Holder) bool {
+	return a.Name == b.Name && a.ID == b.ID && a.Token == b.Token && a.Weight == b.Weight && bytes.Equal(a.Value, b.Value)
 }
 
 // Holders returns the newest set, sorted by name and token. Leave it unchanged. It may be called after the watch has

@@ -124,8 +124,10 @@ func (b *Backend) SetValue(_ context.Context, c lock.Claim) (bool, error) {
 	return true, nil
 }
 
-// Watch implements lock.Backend. It is never blind.
-func (b *Backend) Watch(ctx context.Context, dir string, _ time.Duration, emit func([]lock.Holder)) error {
+// Watch implements lock.Backend.
+func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration, emit func([]lock.Holder)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
 	hint := make(chan struct{}, 1)
 	b.mu.Lock()
 	if b.watchers[dir] == nil {
@@ -138,6 +140,7 @@ func (b *Backend) Watch(ctx context.Context, dir string, _ time.Duration, emit f
 		emit(b.holders(dir))
 		select {
 		case <-hint:
+		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

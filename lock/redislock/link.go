@@ -1,0 +1,328 @@
+package redislock
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/concordkit/concord/lock"
+)
+
+const (
+	// linger is how long the push connection outlives its last use, so that a busy process does not subscribe for
+	// every wait.
+	linger = 10 * time.Second
+	// quiet is how long the push connection may be silent before it is asked for a sign of life, and then again before
+	// it counts as dead.
+	quiet = 5 * time.Second
+	// Pauses between tries to subscribe again.
+	minPause, maxPause = 20 * time.Millisecond, time.Second
+)
+
+// link is the one push connection of a Backend: grants come on the client's own channel, hints on those of directories.
+// Whatever it may have missed is asked for: after a break all waiters and watchers look for themselves.
+type link struct {
+	rdb    redis.UniversalClient
+	prefix string // of push channels
+	client string // the rest of ours, 128 random bits
+
+	mu     sync.Mutex
+	waits  map[string]func(lock.State) // by claim ID
+	hints  map[string][]chan struct{}  // by channel of a directory
+	topics map[string]*topic           // what is or should be subscribed, while the link runs
+	ps     *redis.PubSub               // the connection at work
+	stop   context.CancelFunc          // ends the link's goroutine; nil while it does not run
+	idle   *time.Timer                 // stops an unused link
+}
+
+// topic is a channel that is subscribed once ready is closed.
+type topic struct {
+	ready chan struct{}
+	up    bool
+}
+
+func newLink(rdb redis.UniversalClient, prefix string) *link {
+	return &link{
+		rdb:    rdb,
+		prefix: prefix + "push:",
+		client: rand.Text(),
+		waits:  make(map[string]func(lock.State)),
+		hints:  make(map[string][]chan struct{}),
+	}
+}
+
+func (k *link) own() string { return k.prefix + k.client }
+
+// up reports whether grants can be pushed to this client now.
+func (k *link) up() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.topics[k.own()]
+	return t != nil && t.up
+}
+
+// await sends what is pushed for the claim id to notify, from when it returns until forget.
+func (k *link) await(ctx context.Context, id string, notify func(lock.State)) error {
+	k.mu.Lock()
+	k.waits[id] = notify
+	t := k.want(k.own())
+	k.mu.Unlock()
+	select {
+	case <-t.ready:
+		return nil
+	case <-ctx.Done():
+		k.forget(id)
+		return ctx.Err()
+	}
+}
+
+// forget ends await.
+func (k *link) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.waits, id)
+	k.rest()
+}
+
+// settle forgets the claims that wait no longer.
+func (k *link) settle(cs []lock.Claim, states []lock.State) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, st := range states {
+		if st.Phase == lock.Held || st.Phase == lock.Gone {
+			delete(k.waits, cs[i].ID)
+		}
+	}
+	k.rest()
+}
+
+// watch returns a channel that gets a hint when a message arrives on the channel name, or may have been missed.
+func (k *link) watch(name string) (hint chan struct{}, stop func()) {
+	hint = make(chan struct{}, 1)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hints[name] = append(k.hints[name], hint)
+	k.want(name)
+	return hint, func() { k.unwatch(name, hint) }
+}
+
+func (k *link) unwatch(name string, hint chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hints[name] = slices.DeleteFunc(k.hints[name], func(h chan struct{}) bool { return h == hint })
+	if len(k.hints[name]) == 0 {
+		delete(k.hints, name)
+		delete(k.topics, name)
+		if ps := k.ps; ps != nil {
+			go ps.Unsubscribe(context.Background(), name) // a courtesy: what comes all the same is dropped
+		}
+	}
+	k.rest()
+}
+
+// want makes name a channel to subscribe, and starts the link if it does not run; k.mu is held.
+func (k *link) want(name string) *topic {
+	if k.idle != nil {
+		k.idle.Stop()
+	}
+	if k.stop == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		k.stop = stop
+		k.topics = make(map[string]*topic)
+		go k.run(ctx)
+	}
+	t := k.topics[name]
+	if t == nil {
+		t = &topic{ready: make(chan struct{})}
+		k.topics[name] = t
+		if ps := k.ps; ps != nil {
+			go ps.Subscribe(context.Background(), name) // writes, and so may wait; its answer goes to receive
+		}
+	}
+	return t
+}
+
+// rest starts the end of an unused link; k.mu is held.
+func (k *link) rest() {
+	if k.stop == nil || len(k.waits) > 0 || len(k.hints) > 0 {
+		return
+	}
+	if k.idle == nil {
+		k.idle = time.AfterFunc(linger, k.sleep)
+		return
+	}
+	k.idle.Reset(linger)
+}
+
+// sleep stops the link if it is still unused.
+func (k *link) sleep() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stop != nil && len(k.waits) == 0 && len(k.hints) == 0 {
+		k.halt()
+	}
+}
+
+// halt stops the link's goroutine; k.mu is held.
+func (k *link) halt() {
+	k.stop()
+	k.stop, k.topics = nil, nil
+	if k.ps != nil {
+		k.ps.Close() // wakes receive
+		k.ps = nil
+	}
+}
+
+// run subscribes again and again until ctx ends.
+func (k *link) run(ctx context.Context) {
+	pause := minPause
+	for ctx.Err() == nil {
+		ps := k.open(ctx)
+		if ps == nil {
+			return
+		}
+		alive := k.receive(ctx, ps)
+		ps.Close()
+		if !k.broken(ctx, ps, alive) {
+			return
+		}
+		if alive == nil {
+			pause = minPause
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (k *link) open(ctx context.Context) *redis.PubSub {
+	k.mu.Lock()
+	if ctx.Err() != nil {
+		k.mu.Unlock()
+		return nil
+	}
+	ps := k.rdb.Subscribe(ctx) // dials at the first Subscribe with a name
+	k.ps = ps
+	names := make([]string, 0, len(k.topics))
+	for name := range k.topics {
+		names = append(names, name)
+	}
+	k.mu.Unlock()
+	ps.Subscribe(ctx, names...) // an error shows in receive
+	return ps
+}
+
+var errClientClosed = errors.New("the client is closed")
+
+// broken marks all topics as down. It reports false when the link must not try again.
+func (k *link) broken(ctx context.Context, ps *redis.PubSub, err error) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil || k.ps != ps {
+		return false
+	}
+	k.ps = nil
+	for name, t := range k.topics {
+		if t.up {
+			k.topics[name] = &topic{ready: make(chan struct{})}
+		}
+	}
+	if !errors.Is(err, errClientClosed) {
+		return true
+	}
+	for _, t := range k.topics {
+		if !t.up {
+			close(t.ready) // a request meets the closed client and says so
+		}
+	}
+	k.halt()
+	return false
+}
+
+// receive handles what comes until the connection breaks. It returns nil if something came at all.
+func (k *link) receive(ctx context.Context, ps *redis.PubSub) (err error) {
+	err = errors.New("nothing received")
+	asked := false
+	for {
+		m, failed := ps.ReceiveTimeout(ctx, quiet)
+		var timeout net.Error
+		switch {
+		case errors.Is(failed, redis.ErrClosed):
+			return errClientClosed
+		case errors.As(failed, &timeout) && timeout.Timeout() && !asked:
+			asked = true
+			if ps.Ping(ctx) != nil {
+				return err
+			}
+			continue
+		case failed != nil:
+			return err
+		}
+		asked, err = false, nil
+		switch m := m.(type) {
+		case *redis.Subscription:
+			if m.Kind == "subscribe" {
+				k.subscribed(m.Channel)
+			}
+		case *redis.Message:
+			k.message(m.Channel, m.Payload)
+		}
+	}
+}
+
+// subscribed makes everyone look for what was pushed before the subscription stood.
+func (k *link) subscribed(channel string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.topics[channel]
+	if t == nil || t.up {
+		return
+	}
+	t.up = true
+	close(t.ready)
+	k.hint(channel)
+	if channel == k.own() {
+		for _, notify := range k.waits {
+			go notify(lock.State{}) // looks again; k.mu must not be held for it
+		}
+	}
+}
+
+func (k *link) message(channel, payload string) {
+	if channel != k.own() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.hint(channel)
+		return
+	}
+	id, token, ok := decodePush(payload)
+	if !ok {
+		return // not ours: a renewal tells the truth
+	}
+	k.mu.Lock()
+	notify := k.waits[id]
+	delete(k.waits, id)
+	k.rest()
+	k.mu.Unlock()
+	if notify != nil {
+		notify(lock.State{Phase: lock.Held, Token: token})
+	}
+}
+
+// hint wakes the watchers of a channel; one that is awake looks once more. k.mu is held.
+func (k *link) hint(channel string) {
+	for _, h := range k.hints[channel] {
+		select {
+		case h <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,278 @@
+// Package redislock keeps leases on Redis, on one server or whatever a [redis.UniversalClient] reaches but a
+// [redis.Ring].
+//
+//	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+//	locks := lock.New(redislock.New(rdb, nil), nil)
+//
+// Every request is one script, a free acquire and a release are one request each, and a release hands over to the next
+// waiter and pushes the grant to it: 0 requests from there to holding. Leases are renewed in one pipeline.
+//
+// # Guarantees
+//
+// One holder while the server keeps its data ([lock.SingleNode]) or, where replicas can take over, while no
+// acknowledged write is lost ([lock.AsyncReplicated]). After a restart without persistence, FLUSHALL, or a failover
+// that lost the grant, two may hold until the first one's next renewal; their tokens differ and grow, also then, since
+// a token is at least the server's time in microseconds.
+//
+// # Limits
+//
+// A server clock that steps forward by more than the margin ends leases early; one that steps back keeps dead ones for
+// longer. Values are limited to 64 KiB. A request costs time in proportion to the holders of its name, and a request
+// that has to wait, to its waiters. A waiter whose push connection is down is passed over until it is back; on Redis
+// Cluster, where that cannot be seen, its grant waits for its next renewal, at most a third of its TTL. Redis 5 or
+// later is needed, and a user that is restricted by ACLs needs the keys and channels of the prefix.
+//
+// With a context that ends, calls return at once, but go-redis may be busy with the connection for as long as its
+// ReadTimeout, unless ContextTimeoutEnabled is set.
+//
+// # Keys
+//
+// A bare name has the hash <prefix>n:{<name>}, a directory with all its claims <prefix>d:{<dir>}, names escaped as by
+// [url.QueryEscape]. They expire two hours after their last use. Channels are <prefix>push:<client>, one for each
+// Backend, and <prefix>w:{<dir>}.
+package redislock
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/concordkit/concord/lock"
+)
+
+const maxValue = 64 << 10
+
+var (
+	//go:embed line.lua
+	lineLua string
+	//go:embed acquire.lua
+	acquireLua string
+	//go:embed renew.lua
+	renewLua string
+	//go:embed setvalue.lua
+	setValueLua string
+	//go:embed release.lua
+	releaseLua string
+	//go:embed snapshot.lua
+	snapshotLua string
+
+	acquire  = redis.NewScript(lineLua + acquireLua)
+	renew    = redis.NewScript(lineLua + renewLua)
+	setValue = redis.NewScript(lineLua + setValueLua)
+	release  = redis.NewScript(lineLua + releaseLua)
+	snapshot = redis.NewScript(snapshotLua)
+)
+
+// Options configure [New]. A nil *Options means the defaults.
+type Options struct {
+	// Prefix starts every key and channel. Lockers exclude each other when they have the same. It defaults to
+	// "concord:lock:".
+	Prefix string
+}
+
+// Backend keeps leases on Redis. It has a subscription connection and a goroutine for it while claims wait or watches
+// run, and for 10 s after.
+type Backend struct {
+	rdb     redis.UniversalClient
+	prefix  string
+	counted string // "1" where PUBLISH counts all receivers
+	link    *link
+	err     error
+}
+
+// New returns a Backend that keeps leases in rdb, which stays the caller's. A nil client and a *redis.Ring, whose
+// servers do not share channels, are reported by every call.
+func New(rdb redis.UniversalClient, o *Options) *Backend {
+	if o == nil {
+		o = new(Options)
+	}
+	b := &Backend{rdb: rdb, prefix: cmp.Or(o.Prefix, "concord:lock:"), counted: "1"}
+	if v := reflect.ValueOf(rdb); rdb == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		b.err = fmt.Errorf("redislock: %w: nil client", lock.ErrInvalid)
+	}
+	switch rdb.(type) {
+	case *redis.Ring:
+		b.err = fmt.Errorf("redislock: %w: a redis.Ring spreads keys and channels over servers that do not know each other", lock.ErrInvalid)
+	case *redis.ClusterClient:
+		b.counted = "0"
+	}
+	b.link = newLink(rdb, b.prefix)
+	return b
+}
+
+// Info implements lock.Backend. It asks the server for its replicas, and assumes some where it may not.
+func (b *Backend) Info(ctx context.Context) (lock.Info, error) {
+	info := lock.Info{Guarantee: lock.AsyncReplicated, Granularity: time.Millisecond, MaxValue: maxValue}
+	if b.err != nil {
+		return info, b.err
+	}
+	if b.counted == "0" {
+		return info, nil
+	}
+	reply, err := b.rdb.Info(ctx, "replication").Result()
+	if err != nil && !isReply(err) {
+		return info, fmt.Errorf("redislock: info: %w", err)
+	}
+	if strings.Contains(reply, "role:master") && strings.Contains(reply, "connected_slaves:0") {
+		info.Guarantee = lock.SingleNode
+	}
+	return info, nil
+}
+
+// Acquire implements lock.Backend.
+func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+	if b.err != nil {
+		return lock.State{}, b.err
+	}
+	if !c.NoWait && !b.link.up() {
+		// Without a push connection try first: a free name needs none.
+		try := c
+		try.NoWait = true
+		if st, err := b.acquire(ctx, try); err != nil || st.Phase != lock.Queued {
+			return st, err
+		}
+	}
+	if c.NoWait {
+		return b.acquire(ctx, c)
+	}
+	if err := b.link.await(ctx, c.ID, notify); err != nil {
+		return lock.State{}, fail("acquire", c, err)
+	}
+	st, err := b.acquire(ctx, c)
+	if err == nil && st.Phase != lock.Queued {
+		b.link.forget(c.ID)
+	}
+	return st, err
+}
+
+func (b *Backend) acquire(ctx context.Context, c lock.Claim) (lock.State, error) {
+	noWait := "0"
+	if c.NoWait {
+		noWait = "1"
+	}
+	reply, err := acquire.Run(ctx, b.rdb, b.keys(c),
+		b.args(c, c.TTL.Microseconds(), c.Weight, c.Capacity, noWait, b.link.client, c.Value)...).Result()
+	return answer("acquire", c, reply, err)
+}
+
+// Renew implements lock.Backend.
+func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	states := make([]lock.State, len(cs))
+	todo := make([]int, len(cs))
+	for i := range cs {
+		todo[i] = i
+	}
+	var first error
+	for len(todo) > 0 {
+		var missing []int
+		cmds, _ := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, i := range todo {
+				p.EvalSha(ctx, renew.Hash(), b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...)
+			}
+			return nil
+		})
+		for n, i := range todo {
+			reply, err := cmds[n].(*redis.Cmd).Result()
+			if redis.HasErrorPrefix(err, "NOSCRIPT") {
+				missing = append(missing, i)
+				continue
+			}
+			states[i], err = answer("renew", cs[i], reply, err)
+			first = cmp.Or(first, err)
+		}
+		if todo = missing; len(todo) > 0 { // running one loads the script
+			i := todo[0]
+			reply, err := renew.Run(ctx, b.rdb, b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...).Result()
+			states[i], err = answer("renew", cs[i], reply, err)
+			first = cmp.Or(first, err)
+			todo = todo[1:]
+		}
+	}
+	b.link.settle(cs, states)
+	return states, first
+}
+
+// Release implements lock.Backend.
+func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
+	if b.err != nil {
+		return false, b.err
+	}
+	b.link.forget(c.ID)
+	was, err := release.Run(ctx, b.rdb, b.keys(c), b.args(c, c.TTL.Microseconds())...).Bool()
+	return was, fail("release", c, err)
+}
+
+// SetValue implements lock.Backend.
+func (b *Backend) SetValue(ctx context.Context, c lock.Claim) (bool, error) {
+	if b.err != nil {
+		return false, b.err
+	}
+	held, err := setValue.Run(ctx, b.rdb, b.keys(c), b.args(c, c.Value)...).Bool()
+	return held, fail("set the value of", c, err)
+}
+
+func (b *Backend) keys(c lock.Claim) []string {
+	if c.Dir != "" {
+		return []string{b.dirKey(c.Dir)}
+	}
+	return []string{b.prefix + "n:{" + url.QueryEscape(c.Name) + "}"}
+}
+
+func (b *Backend) dirKey(dir string) string { return b.prefix + "d:{" + url.QueryEscape(dir) + "}" }
+
+func (b *Backend) dirChannel(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return b.prefix + "w:{" + url.QueryEscape(dir) + "}"
+}
+
+// args returns the arguments that all scripts of a line take, and more.
+func (b *Backend) args(c lock.Claim, more ...any) []any {
+	name := c.Name
+	if c.Dir == "" {
+		name = "" // the key says it
+	}
+	return append([]any{name, c.ID, b.link.prefix, b.dirChannel(c.Dir), b.counted}, more...)
+}
+
+// answer reads what acquire and renew reply.
+func answer(verb string, c lock.Claim, reply any, err error) (lock.State, error) {
+	if err != nil {
+		return lock.State{}, fail(verb, c, err)
+	}
+	st, err := decodeState(reply)
+	if err != nil {
+		return lock.State{}, fail(verb, c, err)
+	}
+	return st, nil
+}
+
+// fail wraps err once. An error that the server has replied is certain, any other leaves the outcome open.
+func fail(verb string, c lock.Claim, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "WRONGTYPE") || isReply(err) && strings.Contains(err.Error(), "CORRUPT"):
+		err = fmt.Errorf("%w: %w", lock.ErrCorrupt, err)
+	case !isReply(err) && !errors.Is(err, lock.ErrCorrupt):
+		err = fmt.Errorf("%w: %w", lock.ErrUnknownOutcome, err)
+	}
+	return fmt.Errorf("redislock: %s %q: %w", verb, c.Dir+c.Name, err)
+}
+
+func isReply(err error) bool {
+	_, ok := errors.AsType[redis.Error](err)
+	return ok
+}
