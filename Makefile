@@ -1,0 +1,17 @@
+# Each target is one command, so that it can be read here and typed by hand.
+modules = . examples internal/integration internal/benchmarks
+staticcheck = tool -modfile=$(CURDIR)/internal/tools/go.mod staticcheck
+
+.PHONY: test race lint fuzz ratios tour check
+
+tour: ; go run ./examples/tour
+test: ; go test work
+race: ; GOWORK=off go test -race ./...
+lint: ; set -e; for m in $(modules); do GOWORK=off go -C $$m $(staticcheck) ./...; done
+check: ; .ci/run
+
+# make fuzz P=./lock/redislock F=FuzzKey
+fuzz: ; GOWORK=off go test -run '^$$' -fuzz '^$(F)$$' -fuzztime 60s $(P)
+
+# make ratios, or one concept: make ratios C=lock
+ratios: ; GOWORK=off go -C internal/benchmarks run ./cmd/ratios $(C)
