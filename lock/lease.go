@@ -30,7 +30,7 @@ type Lease struct {
 }
 
 // newLease asks for c. The deadline counts from now, before anything is sent. It returns nil after Close.
-func (l *Locker) newLease(ctx context.Context, c Claim) *Lease {
+func (l *Locker) newLease(ctx, traced context.Context, c Claim) *Lease {
 	s := &Lease{l: l, claim: c, value: c.Value, granted: make(chan struct{}), done: make(chan struct{}), due: never}
 	s.ctx.s = s
 	s.ctx.Context, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -44,7 +44,7 @@ func (l *Locker) newLease(ctx context.Context, c Claim) *Lease {
 	l.leases[s] = struct{}{}
 	// Under the mutex, since the timer's function looks at s.expiry.
 	s.expiry = time.AfterFunc(life, s.expire)
-	l.start(s.ask)
+	l.start(func() { s.ask(traced) })
 	return s
 }
 
@@ -136,9 +136,15 @@ func (s *Lease) release() error {
 }
 
 // ask sends the claim and acts on the first answer.
-func (s *Lease) ask() {
+func (s *Lease) ask(traced context.Context) {
+	var ctx context.Context = &s.ctx
+	if s.l.trace != nil { // the values of the hook, the end of the lease
+		hooked, cancel := context.WithCancelCause(context.WithoutCancel(traced))
+		defer context.AfterFunc(&s.ctx, func() { cancel(context.Cause(&s.ctx)) })()
+		ctx = hooked
+	}
 	sent := s.l.now()
-	st, err := s.l.b.Acquire(&s.ctx, s.claim, s.notify)
+	st, err := s.l.b.Acquire(ctx, s.claim, s.notify)
 	switch {
 	case err != nil:
 		s.end(err)
@@ -148,7 +154,7 @@ func (s *Lease) ask() {
 		s.end(s.claim.fail("acquire", ErrHeld))
 	default:
 		if st.Phase == Queued {
-			s.l.trace.queued(&s.ctx, s.claim)
+			s.l.trace.queued(traced, s.claim)
 		}
 		s.hear(sent, st)
 	}

@@ -98,20 +98,21 @@ func (l *Locker) Claim(ctx context.Context, c Claim) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, done := l.trace.acquire(ctx, c)
-	s, err := l.claim(ctx, c)
+	traced, done := l.trace.acquire(ctx, c)
+	s, err := l.claim(ctx, traced, c)
 	done(err)
 	return s, err
 }
 
-func (l *Locker) claim(ctx context.Context, c Claim) (*Lease, error) {
+// claim asks for c with the values of the context traced, and makes a lease with those of ctx.
+func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 	if err := ended(ctx); err != nil {
 		return nil, c.fail("acquire", err)
 	}
-	if err := l.admit(ctx, c); err != nil {
+	if err := l.admit(traced, c); err != nil {
 		return nil, err
 	}
-	s := l.newLease(ctx, c)
+	s := l.newLease(ctx, traced, c)
 	if s == nil {
 		return nil, c.fail("acquire", ErrClosed)
 	}
