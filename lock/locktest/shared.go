@@ -34,6 +34,13 @@ func readersShare(s *suite) {
 func semaphore(s *suite) {
 	const capacity, workers, rounds = 3, 8, 6
 	name := s.name()
+	var full []*lock.Lease
+	for range capacity {
+		full = append(full, s.hold(s.locker(), lock.Claim{Name: name}.Of(1, capacity)))
+	}
+	s.held(s.locker(), lock.Claim{Name: name}.Of(1, capacity))
+	s.release(full...)
+
 	var in, most atomic.Int32
 	var wg sync.WaitGroup
 	for range workers / 2 {
@@ -59,7 +66,7 @@ func semaphore(s *suite) {
 		}
 	}
 	wg.Wait()
-	require.EqualValues(s, capacity, most.Load(), "the capacity must be used, and not exceeded")
+	require.LessOrEqual(s, most.Load(), int32(capacity), "the capacity must not be exceeded")
 }
 
 func smallestCapacity(s *suite) {

@@ -1,0 +1,124 @@
+// Package lock_test runs package lock against real servers and under faults.
+package lock_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/lock"
+	"github.com/concordkit/concord/lock/redislock"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+		return
+	}
+	redisserver.Report()
+	flag.Parse()
+	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
+	goleak.VerifyTestMain(m)
+}
+
+// trials is how often a test with random phases runs: CONCORD_TRIALS, or a number for CI.
+func trials(t *testing.T) int {
+	v := os.Getenv("CONCORD_TRIALS")
+	if v == "" {
+		return 30
+	}
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err, "CONCORD_TRIALS")
+	return n
+}
+
+// ttl is long enough that a loaded machine serves a request within a third of it.
+const ttl = 2 * time.Second
+
+// process is one simulated process: a client of its own, by a link of its own.
+type process struct {
+	rdb   *redis.Client
+	link  *faultproxy.Proxy // nil for a direct connection
+	locks *lock.Locker
+}
+
+// direct returns a process without faults.
+func direct(t *testing.T, s *redisserver.Server) *process {
+	t.Helper()
+	return newProcess(t, s.Dial(t, nil), nil, nil)
+}
+
+// linked returns a process by way of a proxy.
+func linked(t *testing.T, s *redisserver.Server, mod func(*redis.Options), trace *lock.Trace) *process {
+	t.Helper()
+	p := s.Proxy(t)
+	return newProcess(t, s.DialThrough(t, p, mod), p, trace)
+}
+
+func newProcess(t *testing.T, rdb *redis.Client, link *faultproxy.Proxy, trace *lock.Trace) *process {
+	p := &process{rdb: rdb, link: link}
+	p.locks = lock.New(redislock.New(rdb, nil), &lock.Options{TTL: ttl, Trace: trace})
+	t.Cleanup(func() {
+		if link != nil {
+			link.Heal()
+		}
+		ctx, stop := context.WithTimeout(context.Background(), 10*ttl)
+		defer stop()
+		require.NoError(t, p.locks.Close(ctx), "Close must end")
+	})
+	return p
+}
+
+// heedful makes go-redis apply the deadlines of contexts to its connections, which it does not by default.
+func heedful(o *redis.Options) { o.ContextTimeoutEnabled = true }
+
+func (p *process) acquire(t *testing.T, name string) *lock.Lease {
+	t.Helper()
+	lease, err := p.locks.Acquire(t.Context(), name)
+	require.NoError(t, err)
+	return lease
+}
+
+// queue starts an acquire of name and returns once it waits in line.
+func queue(t *testing.T, p *process, queued <-chan struct{}, name string) <-chan *lock.Lease {
+	t.Helper()
+	got := make(chan *lock.Lease, 1)
+	go func() {
+		if lease, err := p.locks.Acquire(t.Context(), name); err == nil {
+			got <- lease
+		}
+		close(got)
+	}()
+	within(t, ttl, queued, "the claim must wait in line")
+	return got
+}
+
+// queueing returns a trace that tells when a claim waits in line.
+func queueing() (*lock.Trace, <-chan struct{}) {
+	queued := make(chan struct{}, 100)
+	return &lock.Trace{Queued: func(context.Context, lock.Claim) { queued <- struct{}{} }}, queued
+}
+
+// within returns what comes from ch in time d.
+func within[T any](t *testing.T, d time.Duration, ch <-chan T, promise string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(d):
+		require.FailNow(t, "too late", "%s (waited %v)", promise, d)
+	}
+	panic("unreachable")
+}
+
+// slack is what a loaded machine may add.
+const slack = time.Second

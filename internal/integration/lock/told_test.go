@@ -1,0 +1,164 @@
+package lock_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/lock"
+	"github.com/concordkit/concord/lock/redislock"
+)
+
+// A trial cuts a holder off at some phase of its lease and compares when it is told with when the next one holds.
+type trial struct {
+	delay time.Duration // of each answer
+	phase time.Duration // of the cut, after the grant
+	hole  faultproxy.Faults
+	mod   func(*redis.Options)
+}
+
+var holes = []faultproxy.Faults{
+	{BlackholeUp: true, BlackholeDown: true}, // nothing passes
+	{BlackholeUp: true},                      // requests are lost
+	{BlackholeDown: true},                    // requests are applied, answers are lost
+}
+
+// run returns how long before the next holder the old one was told.
+func (c trial) run(t *testing.T, s *redisserver.Server, name string) time.Duration {
+	first := direct(t, s)
+	trace, queued := queueing()
+	old := linked(t, s, c.mod, trace)
+	delay := faultproxy.Faults{Latency: c.delay / 2}
+	old.link.Set(delay)
+
+	head := first.acquire(t, name)
+	got := queue(t, old, queued, name)
+	require.NoError(t, head.Release())
+	lease := within(t, ttl, got, "a grant must arrive") // pushed
+	next := make(chan time.Time, 1)
+	go func() {
+		if lease, err := first.locks.Acquire(t.Context(), name); err == nil {
+			next <- time.Now()
+			lease.Release()
+		}
+	}()
+	time.Sleep(c.phase)
+	cut := c.hole
+	cut.Latency = delay.Latency
+	old.link.Set(cut)
+	<-lease.Context().Done()
+	told := time.Now()
+	require.ErrorIs(t, context.Cause(lease.Context()), lock.ErrLost)
+	return within(t, 2*ttl+slack, next, "the next one must get the lock").Sub(told)
+}
+
+func TestToldBeforeNext(t *testing.T) { // T1
+	t.Parallel()
+	s := redisserver.Start(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	least := time.Hour
+	for i := range trials(t) {
+		c := trial{
+			delay: []time.Duration{0, 20, 200}[i%3] * time.Millisecond,
+			phase: time.Duration(rnd.Int64N(int64(ttl))),
+			hole:  holes[rnd.IntN(len(holes))],
+		}
+		if i%2 == 0 {
+			c.mod = heedful
+		}
+		wg.Go(func() {
+			lead := c.run(t, s, fmt.Sprint("told-", i))
+			mu.Lock()
+			defer mu.Unlock()
+			least = min(least, lead)
+			if lead <= 0 {
+				t.Errorf("told %v after the next holder: %+v", -lead, c)
+			}
+		})
+		if i%30 == 29 {
+			wg.Wait() // so many processes at a time
+		}
+	}
+	wg.Wait()
+	t.Logf("told at least %v before the next holder", least)
+}
+
+// The control: an engine that claims to have renewed is found out.
+func TestToldBeforeNextFindsALiar(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	liar := lock.New(&liar{Backend: redislock.New(s.Dial(t, nil), nil)}, &lock.Options{TTL: ttl})
+	lease, err := liar.Acquire(t.Context(), "liar")
+	require.NoError(t, err)
+	next := direct(t, s).acquire(t, "liar")
+	require.NoError(t, lease.Context().Err(), "the control must show two holders, or the test above proves nothing")
+	require.NoError(t, next.Release())
+	lease.Release()
+	require.NoError(t, liar.Close(t.Context()))
+}
+
+// liar says that a claim is held as it was at first, and renews nothing.
+type liar struct {
+	*redislock.Backend
+	first lock.State
+}
+
+func (l *liar) Acquire(ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+	st, err := l.Backend.Acquire(ctx, c, notify)
+	l.first = st
+	return st, err
+}
+
+func (l *liar) Renew(context.Context, []lock.Claim) ([]lock.State, error) {
+	return []lock.State{l.first}, nil
+}
+
+func TestHolderIsToldWhenTheServerHangs(t *testing.T) { // T2, T14: the server is stopped and goes on
+	t.Parallel()
+	s := redisserver.Start(t)
+	p := direct(t, s)
+	lease := p.acquire(t, "hang")
+	start := time.Now()
+	s.Pause()
+	within(t, ttl, lease.Context().Done(), "the loss must be told within the TTL")
+	require.Less(t, time.Since(start), ttl)
+	s.Resume()
+	next := direct(t, s).acquire(t, "hang")
+	require.Greater(t, next.Token(), lease.Token())
+	require.ErrorIs(t, lease.Release(), lock.ErrLost)
+	require.NoError(t, next.Context().Err(), "an old holder's release must not touch its successor") // T9
+	require.NoError(t, next.Release())
+}
+
+func TestRenewalsThatAnswerLateReviveNothing(t *testing.T) { // T3, T4
+	t.Parallel()
+	s := redisserver.Start(t)
+	p := linked(t, s, nil, nil)
+	lease := p.acquire(t, "late")
+	p.link.Set(faultproxy.Faults{BlackholeDown: true})
+	time.Sleep(ttl / 2)
+	p.link.Heal()
+	time.Sleep(ttl)
+	require.NoError(t, lease.Context().Err(), "a renewal that works within the lease keeps it")
+
+	p.link.Set(faultproxy.Faults{BlackholeDown: true})
+	within(t, 2*ttl, lease.Context().Done(), "the loss must be told")
+	p.link.Heal() // the answers arrive: the server had renewed it all the time
+	start := time.Now()
+	next := direct(t, s).acquire(t, "late")
+	require.Less(t, time.Since(start), ttl+slack)
+	require.ErrorIs(t, context.Cause(lease.Context()), lock.ErrLost, "a loss is final")
+	require.NoError(t, next.Release())
+}

@@ -1,0 +1,208 @@
+package lock_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/lock"
+)
+
+func TestCancelledAcquireLeavesNothing(t *testing.T) { // T5
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	for name, mod := range map[string]func(*redis.Options){"default": nil, "deadlines": heedful} {
+		for _, op := range []string{"try", "wait"} {
+			t.Run(name+" "+op, func(t *testing.T) {
+				p, key := linked(t, s, mod, nil), "cancel-"+name+op
+				require.NoError(t, p.acquire(t, key).Release()) // connected
+				p.link.Set(faultproxy.Faults{Latency: 30 * time.Millisecond})
+				ctx, stop := context.WithTimeout(t.Context(), 30*time.Millisecond)
+				defer stop()
+				start := time.Now()
+				var err error
+				if op == "try" {
+					_, err = p.locks.TryAcquire(ctx, key)
+				} else {
+					_, err = p.locks.Acquire(ctx, key)
+				}
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Less(t, time.Since(start), 300*time.Millisecond, "an acquire must end with its context")
+				other := direct(t, s)
+				for { // the release is one trip behind the acquire
+					lease, err := other.locks.TryAcquire(t.Context(), key)
+					if err == nil {
+						require.NoError(t, lease.Release())
+						break
+					}
+					require.ErrorIs(t, err, lock.ErrHeld)
+					require.Less(t, time.Since(start), ttl/2, "a cancelled acquire must leave nothing, long before its TTL")
+				}
+			})
+		}
+	}
+}
+
+func TestCancelAtTheInstantOfTheGrant(t *testing.T) { // T6
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	holder, last := direct(t, s), direct(t, s)
+	trace, queued := queueing()
+	waiter := linked(t, s, nil, trace)
+	for i := range trials(t) {
+		key := fmt.Sprint("instant-", i)
+		lease := holder.acquire(t, key)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if got, err := waiter.locks.Acquire(ctx, key); err == nil {
+				got.Release()
+			}
+		}()
+		within(t, ttl, queued, "the claim must wait in line")
+		time.AfterFunc(time.Duration(i%10)*100*time.Microsecond, cancel)
+		require.NoError(t, lease.Release())
+		start := time.Now()
+		require.NoError(t, last.acquire(t, key).Release())
+		require.Less(t, time.Since(start), ttl/4, "a grant that nobody wants goes to the next one")
+		<-done
+	}
+}
+
+func TestDeadWaiterIsSkippedAtOnce(t *testing.T) { // T7: its connection is gone
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	holder := direct(t, s)
+	lease := holder.acquire(t, "fin")
+	trace, queued := queueing()
+	dying := linked(t, s, nil, trace)
+	queue(t, dying, queued, "fin")
+	trace, queued = queueing()
+	got := queue(t, linked(t, s, nil, trace), queued, "fin")
+	dying.link.Set(faultproxy.Faults{Refuse: true})
+	dying.link.ResetAll()
+	gone(t, s, 1)
+	require.NoError(t, lease.Release())
+	next := within(t, ttl/4, got, "a waiter without a connection must be passed over")
+	require.NoError(t, next.Release())
+}
+
+// gone waits until the server has so many push connections.
+func gone(t *testing.T, s *redisserver.Server, want int) {
+	t.Helper()
+	rdb := s.Dial(t, nil)
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		channels, err := rdb.PubSubChannels(t.Context(), "concord:lock:push:*").Result()
+		require.NoError(t, err)
+		if len(channels) == want {
+			return
+		}
+		require.Less(t, time.Since(start), ttl, "%d push connections, not %d", len(channels), want)
+	}
+}
+
+func TestHalfOpenWaiterCostsOneTTL(t *testing.T) { // T7: its connection stays, nothing moves
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	lease := direct(t, s).acquire(t, "half")
+	for range 3 {
+		trace, queued := queueing()
+		p := linked(t, s, nil, trace)
+		queue(t, p, queued, "half")
+		p.link.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
+	}
+	trace, queued := queueing()
+	got := queue(t, linked(t, s, nil, trace), queued, "half")
+	start := time.Now()
+	require.NoError(t, lease.Release())
+	next := within(t, ttl+slack, got, "half-open waiters ahead must cost one TTL in all")
+	t.Logf("waited %v behind three half-open waiters", time.Since(start))
+	require.NoError(t, next.Release())
+}
+
+func TestLostPushIsRepaired(t *testing.T) { // T8
+	t.Parallel()
+	s := redisserver.Start(t) // miniredis knows no CLIENT KILL
+	admin := s.Dial(t, nil)
+	holder := direct(t, s)
+	trace, queued := queueing()
+	waiter := linked(t, s, nil, trace)
+	for i := range 5 {
+		key := fmt.Sprint("push-", i)
+		lease := holder.acquire(t, key)
+		got := queue(t, waiter, queued, key)
+		require.NoError(t, admin.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err())
+		require.NoError(t, lease.Release()) // passes over the waiter, or its push is lost
+		next := within(t, ttl/3, got, "a waiter must look when its push connection is back")
+		require.NoError(t, next.Release())
+	}
+}
+
+func TestWaiterOutlivesAResetLink(t *testing.T) { // T8
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	lease := direct(t, s).acquire(t, "reset")
+	trace, queued := queueing()
+	waiter := linked(t, s, nil, trace)
+	got := queue(t, waiter, queued, "reset")
+	for range 3 {
+		waiter.link.ResetAll()
+		time.Sleep(ttl / 4)
+	}
+	require.NoError(t, lease.Release())
+	next := within(t, ttl, got, "a waiter must keep its place while its link breaks and heals")
+	require.NoError(t, next.Release())
+}
+
+func TestBlindWatchSaysSo(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	p := linked(t, s, nil, nil)
+	w, err := p.locks.Watch(t.Context(), "dir")
+	require.NoError(t, err)
+	p.link.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
+	start := time.Now()
+	for _, err := range w.All(t.Context()) {
+		if err != nil {
+			require.ErrorIs(t, err, lock.ErrBlind)
+		}
+	}
+	require.Less(t, time.Since(start), ttl+slack, "a watch must say that it has been blind for a TTL")
+	p.link.Heal()
+	_, err = p.locks.Watch(t.Context(), "dir")
+	require.NoError(t, err)
+}
+
+func TestWatchMissesNoLastChange(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	p, other := linked(t, s, nil, nil), direct(t, s)
+	w, err := p.locks.Watch(t.Context(), "dir")
+	require.NoError(t, err)
+	p.link.ResetAll() // hints are lost from here
+	lease, err := other.locks.Claim(t.Context(), lock.Claim{Dir: "dir", Name: "n"})
+	require.NoError(t, err)
+	sees(t, w, 1)
+	p.link.ResetAll()
+	require.NoError(t, lease.Release())
+	sees(t, w, 0)
+}
+
+func sees(t *testing.T, w *lock.Watch, holders int) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), ttl)
+	defer stop()
+	for hs, err := range w.All(ctx) {
+		require.NoError(t, err, "a watch must not miss the last change")
+		if len(hs) == holders {
+			return
+		}
+	}
+}
