@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -170,130 +168,7 @@ func (l *Locker) Do(ctx context.Context, name string, fn func(context.Context, *
 	return fn(run, s)
 }
 
-// Close releases all leases, ends all waits and watches with [ErrClosed], and waits for what runs in the background, at
-// most until ctx ends; then it returns the error of ctx. What it could not release ends with its TTL. The Locker cannot
-// be used afterwards. The Backend and its client stay as they are.
-func (l *Locker) Close(ctx context.Context) error {
-	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		l.idle = make(chan struct{})
-		for w := range l.watches {
-			w.cancel(ErrClosed)
-		}
-		l.start(l.quit)
-	}
-	idle := l.idle
-	l.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("lock: close: %w", ended(ctx))
-	}
-}
-
-// quit ends waits before it releases what is held, since a release may let one of our own waiters in.
-func (l *Locker) quit() {
-	l.mu.Lock()
-	all := slices.Collect(maps.Keys(l.leases))
-	l.mu.Unlock()
-	var held []*Lease
-	for _, s := range all {
-		select {
-		case <-s.granted:
-			held = append(held, s)
-		default:
-			s.end(s.claim.fail("acquire", ErrClosed))
-		}
-	}
-	for _, s := range held {
-		l.spawn(func() { s.Release() }) // what cannot be told to the server ends with its TTL
-	}
-}
-
-// spawn runs f in a goroutine that Close awaits, or reports that Close has awaited the last one.
-func (l *Locker) spawn(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed && l.running == 0 {
-		return false
-	}
-	l.start(f)
-	return true
-}
-
-// start is spawn under l.mu.
-func (l *Locker) start(f func()) {
-	l.running++
-	go func() {
-		f()
-		l.mu.Lock()
-		l.running--
-		l.settle()
-		l.mu.Unlock()
-	}()
-}
-
-// settle tells Close when the last goroutine has ended.
-func (l *Locker) settle() {
-	if !l.closed || l.running > 0 {
-		return
-	}
-	select {
-	case <-l.idle:
-	default:
-		close(l.idle)
-	}
-}
-
 func (l *Locker) now() time.Duration { return time.Since(l.base) }
-
-// abandon releases c in the background, again and again until the server has heard it or c has died of age.
-func (l *Locker) abandon(ctx context.Context, c Claim) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), c.TTL)
-	if !l.spawn(func() {
-		defer stop()
-		for l.withdraw(ctx, c) != nil && ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(c.TTL / 12):
-			}
-		}
-	}) {
-		stop()
-	}
-}
-
-// withdraw is one try of abandon. A server that does not answer is asked again.
-func (l *Locker) withdraw(ctx context.Context, c Claim) error {
-	ctx, stop := context.WithTimeout(ctx, c.TTL/3)
-	defer stop()
-	_, err := await(l, ctx, func() (bool, error) { return l.b.Release(ctx, c) })
-	return err
-}
-
-// await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx.
-func await[T any](l *Locker, ctx context.Context, f func() (T, error)) (T, error) {
-	type answer struct {
-		v   T
-		err error
-	}
-	var none T
-	ch := make(chan answer, 1)
-	if !l.spawn(func() {
-		v, err := f()
-		ch <- answer{v, err}
-	}) {
-		return none, ErrClosed
-	}
-	select {
-	case a := <-ch:
-		return a.v, a.err
-	case <-ctx.Done():
-		return none, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended(ctx))
-	}
-}
 
 // ended returns why ctx is done, or nil.
 func ended(ctx context.Context) error {

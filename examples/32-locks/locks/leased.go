@@ -46,7 +46,7 @@ func leased(ctx context.Context, out io.Writer, backend lock.Backend) error {
 		return err
 	}
 	if a.Context().Err() == nil {
-		return errors.New("A was not told before B")
+		return errors.New("worker A was not told before B holds")
 	}
 	fmt.Fprintln(out, "  A's context has ended before B holds:", errors.Is(context.Cause(a.Context()), lock.ErrLost))
 	fmt.Fprintln(out, "  B's token is higher than A's:", b.Token() > a.Token())

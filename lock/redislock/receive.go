@@ -1,0 +1,160 @@
+package redislock
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/concordkit/concord/lock"
+)
+
+// run subscribes again and again until ctx ends.
+func (k *link) run(ctx context.Context) {
+	pause := minPause
+	for ctx.Err() == nil {
+		ps := k.open(ctx)
+		if ps == nil {
+			return
+		}
+		alive := k.receive(ctx, ps)
+		ps.Close()
+		if !k.broken(ctx, ps, alive) {
+			return
+		}
+		if alive == nil {
+			pause = minPause
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func (k *link) open(ctx context.Context) *redis.PubSub {
+	k.mu.Lock()
+	if ctx.Err() != nil {
+		k.mu.Unlock()
+		return nil
+	}
+	ps := k.rdb.Subscribe(ctx) // dials at the first Subscribe with a name
+	k.ps = ps
+	names := make([]string, 0, len(k.topics))
+	for name := range k.topics {
+		names = append(names, name)
+	}
+	k.mu.Unlock()
+	ps.Subscribe(ctx, names...) // an error shows in receive
+	return ps
+}
+
+var errClientClosed = errors.New("the client is closed")
+
+// broken marks all topics as down. It reports false when the link must not try again.
+func (k *link) broken(ctx context.Context, ps *redis.PubSub, err error) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil || k.ps != ps {
+		return false
+	}
+	k.ps = nil
+	for name, t := range k.topics {
+		if t.up {
+			k.topics[name] = &topic{ready: make(chan struct{})}
+		}
+	}
+	if !errors.Is(err, errClientClosed) {
+		return true
+	}
+	for _, t := range k.topics {
+		if !t.up {
+			close(t.ready) // a request meets the closed client and says so
+		}
+	}
+	k.halt()
+	return false
+}
+
+// receive handles what comes until the connection breaks. It returns nil if something came at all.
+func (k *link) receive(ctx context.Context, ps *redis.PubSub) (err error) {
+	err = errors.New("nothing received")
+	asked := false
+	for {
+		m, failed := ps.ReceiveTimeout(ctx, quiet)
+		var timeout net.Error
+		switch {
+		case errors.Is(failed, redis.ErrClosed):
+			return errClientClosed
+		case errors.As(failed, &timeout) && timeout.Timeout() && !asked:
+			asked = true
+			if ps.Ping(ctx) != nil {
+				return err
+			}
+			continue
+		case failed != nil:
+			return err
+		}
+		asked, err = false, nil
+		switch m := m.(type) {
+		case *redis.Subscription:
+			if m.Kind == "subscribe" {
+				k.subscribed(m.Channel)
+			}
+		case *redis.Message:
+			k.message(m.Channel, m.Payload)
+		}
+	}
+}
+
+// subscribed makes everyone look for what was pushed before the subscription stood.
+func (k *link) subscribed(channel string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.topics[channel]
+	if t == nil || t.up {
+		return
+	}
+	t.up = true
+	close(t.ready)
+	k.hint(channel)
+	if channel == k.own() {
+		for _, notify := range k.waits {
+			go notify(lock.State{}) // looks again; k.mu must not be held for it
+		}
+	}
+}
+
+func (k *link) message(channel, payload string) {
+	if channel != k.own() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.hint(channel)
+		return
+	}
+	id, token, ok := decodePush(payload)
+	if !ok {
+		return // not ours: a renewal tells the truth
+	}
+	k.mu.Lock()
+	notify := k.waits[id]
+	delete(k.waits, id)
+	k.rest()
+	k.mu.Unlock()
+	if notify != nil {
+		notify(lock.State{Phase: lock.Held, Token: token})
+	}
+}
+
+// hint wakes the watchers of a channel; one that is awake looks once more. k.mu is held.
+func (k *link) hint(channel string) {
+	for _, h := range k.hints[channel] {
+		select {
+		case h <- struct{}{}:
+		default:
+		}
+	}
+}
