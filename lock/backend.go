@@ -12,8 +12,8 @@ import (
 // from when the server handled its last Acquire or Renew; a grant extends nothing and nothing revives a dead claim.
 // Age: where a claim lives on an older lease, [State].Age says how much of its TTL was already spent.
 //
-// An error that leaves the outcome open wraps [ErrUnknownOutcome]; a method need not return before its client library
-// does, but must not outlive ctx when the library heeds it.
+// An error that leaves the outcome open wraps [ErrUnknownOutcome]. A method need not return before its client library
+// does: a Locker waits for it no longer than [Info.Heeds] says that is safe.
 type Backend interface {
 	// Acquire puts c in line and returns where it stands: Held with its token, Queued, or Gone when c was released
 	// before. It does not wait for holders. With NoWait a claim that cannot hold at once leaves no trace and Queued
@@ -115,7 +115,22 @@ type Info struct {
 	Granularity time.Duration
 	// MaxValue is the longest value in bytes.
 	MaxValue int
+	// Heeds says when the engine's calls return by themselves, so that no goroutine has to wait in their place.
+	Heeds Heed
 }
+
+// Heed is how much of a context a client library minds.
+type Heed int
+
+// Heeds from the least to the most. The zero value is always safe.
+const (
+	// HeedsNothing may block longer than the context lasts.
+	HeedsNothing Heed = iota
+	// HeedsDeadline returns at the deadline of a context, but not when it is cancelled before.
+	HeedsDeadline
+	// HeedsContext returns when a context ends.
+	HeedsContext
+)
 
 // Guarantee says how many faults it takes until a name can have more holders than fit. Their tokens differ and grow
 // under each of them.

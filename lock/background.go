@@ -26,12 +26,16 @@ func (l *Locker) abandon(ctx context.Context, c Claim) {
 func (l *Locker) withdraw(ctx context.Context, c Claim) error {
 	ctx, stop := context.WithTimeout(ctx, c.TTL/3)
 	defer stop()
-	_, err := await(l, ctx, func() (bool, error) { return l.b.Release(ctx, c) })
+	_, err := await(l, ctx, HeedsDeadline, func() (bool, error) { return l.b.Release(ctx, c) })
 	return err
 }
 
-// await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx.
-func await[T any](l *Locker, ctx context.Context, f func() (T, error)) (T, error) {
+// await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx. It
+// stays on this goroutine where the engine heeds as much as needed.
+func await[T any](l *Locker, ctx context.Context, needed Heed, f func() (T, error)) (T, error) {
+	if info := l.info.Load(); ctx.Done() == nil || needed > HeedsNothing && info != nil && info.Heeds >= needed {
+		return f()
+	}
 	type answer struct {
 		v   T
 		err error

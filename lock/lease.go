@@ -29,8 +29,8 @@ type Lease struct {
 	hold  func(error)   // the hook's end, nil before the grant
 }
 
-// newLease asks for c. The deadline counts from now, before anything is sent. It returns nil after Close.
-func (l *Locker) newLease(ctx, traced context.Context, c Claim) *Lease {
+// newLease opens a lease for c. The deadline counts from now, before anything is sent. It returns nil after Close.
+func (l *Locker) newLease(ctx context.Context, c Claim) *Lease {
 	s := &Lease{l: l, claim: c, value: c.Value, granted: make(chan struct{}), done: make(chan struct{}), due: never}
 	s.ctx.s = s
 	s.ctx.Context, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -44,7 +44,6 @@ func (l *Locker) newLease(ctx, traced context.Context, c Claim) *Lease {
 	l.leases[s] = struct{}{}
 	// Under the mutex, since the timer's function looks at s.expiry.
 	s.expiry = time.AfterFunc(life, s.expire)
-	l.start(func() { s.ask(traced) })
 	return s
 }
 
@@ -98,7 +97,7 @@ func (s *Lease) SetValue(ctx context.Context, value []byte) error {
 	s.value = value
 	c := s.current()
 	s.l.mu.Unlock()
-	held, err := await(s.l, ctx, func() (bool, error) { return s.l.b.SetValue(ctx, c) })
+	held, err := await(s.l, ctx, HeedsContext, func() (bool, error) { return s.l.b.SetValue(ctx, c) })
 	if err == nil && !held {
 		err = c.fail("set the value of", ErrLost)
 		s.end(err)
@@ -124,7 +123,7 @@ func (s *Lease) release() error {
 	left := time.Duration(s.deadline.Load()) - s.l.now()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(&s.ctx), left)
 	defer stop()
-	was, err := await(s.l, ctx, func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
+	was, err := await(s.l, ctx, HeedsDeadline, func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
 	switch {
 	case err != nil:
 		s.l.abandon(&s.ctx, s.claim)
@@ -135,16 +134,10 @@ func (s *Lease) release() error {
 	return nil
 }
 
-// ask sends the claim and acts on the first answer.
+// ask sends the claim, with the values of the context traced, and acts on the first answer.
 func (s *Lease) ask(traced context.Context) {
-	var ctx context.Context = &s.ctx
-	if s.l.trace != nil { // the values of the hook, the end of the lease
-		hooked, cancel := context.WithCancelCause(context.WithoutCancel(traced))
-		defer context.AfterFunc(&s.ctx, func() { cancel(context.Cause(&s.ctx)) })()
-		ctx = hooked
-	}
 	sent := s.l.now()
-	st, err := s.l.b.Acquire(ctx, s.claim, s.notify)
+	st, err := s.l.b.Acquire(&request{leaseContext: &s.ctx, values: traced, deadline: s.Expires()}, s.claim, s.notify)
 	switch {
 	case err != nil:
 		s.end(err)
@@ -245,3 +238,17 @@ func (c *leaseContext) Err() error {
 	}
 	return c.Context.Err()
 }
+
+// request is the context of an acquire on the wire: it ends with the lease, at the latest by the deadline that the lease
+// had then, and carries the values of a hook.
+type request struct {
+	*leaseContext
+	values   context.Context
+	deadline time.Time
+}
+
+// Deadline implements context.Context.
+func (r *request) Deadline() (time.Time, bool) { return r.deadline, true }
+
+// Value implements context.Context.
+func (r *request) Value(key any) any { return r.values.Value(key) }

@@ -107,12 +107,20 @@ func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 	if err := ended(ctx); err != nil {
 		return nil, c.fail("acquire", err)
 	}
-	if err := l.admit(traced, c); err != nil {
+	info, err := l.admit(traced, c)
+	if err != nil {
 		return nil, err
 	}
-	s := l.newLease(ctx, traced, c)
+	s := l.newLease(ctx, c)
 	if s == nil {
 		return nil, c.fail("acquire", ErrClosed)
+	}
+	if info.Heeds == HeedsContext || info.Heeds == HeedsDeadline && ctx.Done() == nil {
+		stop := context.AfterFunc(ctx, func() { s.end(c.fail("acquire", ended(ctx))) })
+		s.ask(traced)
+		stop()
+	} else {
+		l.spawn(func() { s.ask(traced) })
 	}
 	select {
 	case <-s.granted:
@@ -127,17 +135,17 @@ func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 }
 
 // admit checks c against the engine's Info, which is asked for once.
-func (l *Locker) admit(ctx context.Context, c Claim) error {
+func (l *Locker) admit(ctx context.Context, c Claim) (*Info, error) {
 	info := l.info.Load()
 	if info == nil {
-		i, err := await(l, ctx, func() (Info, error) { return l.b.Info(ctx) })
+		i, err := await(l, ctx, HeedsNothing, func() (Info, error) { return l.b.Info(ctx) })
 		if err != nil {
-			return err
+			return nil, err
 		}
 		info = &i
 		l.info.Store(info)
 	}
-	return info.fit(c)
+	return info, info.fit(c)
 }
 
 // Do runs fn while it holds name, and releases it when fn returns or panics. The context of fn ends when ctx ends or the

@@ -68,7 +68,7 @@ func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 
 // follow runs the backend's watch until it or ctx ends; a client library may not heed ctx.
 func (l *Locker) follow(ctx context.Context, w *Watch, dir string) {
-	_, err := await(l, ctx, func() (any, error) {
+	_, err := await(l, ctx, HeedsContext, func() (any, error) {
 		return nil, l.b.Watch(ctx, dir, l.ttl/renewals, w.set)
 	})
 	if ctx.Err() != nil {

@@ -55,7 +55,7 @@ func New() *Backend {
 
 // Info implements lock.Backend.
 func (b *Backend) Info(context.Context) (lock.Info, error) {
-	return lock.Info{Guarantee: lock.Process, Granularity: time.Nanosecond, MaxValue: maxValue}, nil
+	return lock.Info{Guarantee: lock.Process, Granularity: time.Nanosecond, MaxValue: maxValue, Heeds: lock.HeedsContext}, nil
 }
 
 // Acquire implements lock.Backend.

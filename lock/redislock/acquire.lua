@@ -12,7 +12,7 @@ else
   else
     mine = { id = id, w = tonumber(ARGV[7]), c = tonumber(ARGV[8]), x = ends, y = ARGV[10] }
     queue = queue .. write(mine)
-    if ARGV[11] ~= '' then redis.call('HSET', key, 'v' .. id, ARGV[11]) end
+    if dir ~= '' and ARGV[11] ~= '' then redis.call('HSET', key, 'v' .. id, ARGV[11]) end
   end
   grant()
   if not me then

@@ -1,28 +1,9 @@
--- The line of one name, shared by the scripts that follow it. It lives in one hash:
---   t         the last token
---   r         the claim released last, so that a release whose answer was lost says the same again
---   h<name>   the holders, a record each: "\n<id> <weight> <capacity> <end> <token>"
---   q<name>   the waiters in order: "\n<id> <weight> <capacity> <end> <client>"; weight 0 marks a claim that was
---             released before it came, and is refused
---   v<id>     the value of a claim
--- An end is an instant of this server's clock in microseconds. Numbers stay below 2^53, where Lua's are exact.
--- Holders are parsed at every request, waiters only as far as the grant rule looks.
-local ALL, EXACT, KEEP_MS = 2147483647, 9007199254740992, 7200000
+-- line: the holders and waiters, and the rule that lets waiters in. Holders are parsed at every request, waiters only as
+-- far as the grant rule looks.
 local LOOKERS = 8 -- so many waiters look when a claim ahead ends; the others at their next renewal
-local key, name, id, push, dir, counted = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local fields = redis.call('HMGET', key, 't', 'h' .. name, 'q' .. name)
-local last, queue = tonumber(fields[1] or '0'), fields[3] or ''
 local held, me = {}, nil -- records of holders; my own
 local used, room, soonest = 0, ALL, EXACT
-local changed, gone = false, {}
-
-local function corrupt() error('CORRUPT data in ' .. key) end
-
-if not last or last ~= last or last < 0 or last >= EXACT then corrupt() end
-
-local function text(n) return string.format('%.0f', n) end
+local changed, gone, extra = false, {}, nil -- whether watchers must look; fields to delete; a claim released now
 
 -- record returns where the record at the given place ends, and its fields.
 local function record(line, at)
@@ -41,9 +22,9 @@ local function hold(r)
 end
 
 do
-  local line, at = fields[2] or '', 1
-  while at <= #line do
-    local stop, r = record(line, at)
+  local at = 1
+  while at <= #holders do
+    local stop, r = record(holders, at)
     local token = tonumber(r.y)
     if not token or token < 1 or token > last then corrupt() end
     if r.x > now then
@@ -104,24 +85,25 @@ local function purge()
   queue = table.concat(kept)
 end
 
-local function save()
-  local set, del = { 't', text(last) }, gone
-  local parts = {}
-  for i, r in ipairs(held) do parts[i] = write(r) end
-  local function put(field, value, was)
-    if value ~= '' then
-      if value ~= was then
-        set[#set + 1] = field
-        set[#set + 1] = value
-      end
-    elseif was then
-      del[#del + 1] = field
-    end
+-- put keeps a field as it is, sets it, or deletes it when it is empty.
+local function put(set, field, value, was)
+  if value == was then return end
+  if value == '' then
+    gone[#gone + 1] = field
+  else
+    set[#set + 1] = field
+    set[#set + 1] = value
   end
-  put('h' .. name, table.concat(parts), fields[2])
-  put('q' .. name, queue, fields[3])
+end
+
+local function save()
+  local set, parts = { 't', text(last) }, {}
+  for i, r in ipairs(held) do parts[i] = write(r) end
+  put(set, 'h' .. name, table.concat(parts), holders)
+  put(set, 'q' .. name, queue, fields[3] or '')
+  if extra then put(set, 'r', extra, '') end
   redis.call('HSET', key, unpack(set))
-  for i = 1, #del, 1000 do redis.call('HDEL', key, unpack(del, i, math.min(i + 999, #del))) end
+  for i = 1, #gone, 1000 do redis.call('HDEL', key, unpack(gone, i, math.min(i + 999, #gone))) end
   redis.call('PEXPIRE', key, KEEP_MS)
   if changed and dir ~= '' then redis.call('PUBLISH', dir, '') end
 end
@@ -140,8 +122,6 @@ local function look()
   end
   return 0
 end
-
-local GONE, QUEUED, HELD = 1, 2, 3
 
 -- state answers where my claim stands.
 local function state()

@@ -22,8 +22,8 @@
 // Cluster, where that cannot be seen, its grant waits for its next renewal, at most a third of its TTL. Redis 5 or
 // later is needed, and a user that is restricted by ACLs needs the keys and channels of the prefix.
 //
-// With a context that ends, calls return at once, but go-redis may be busy with the connection for as long as its
-// ReadTimeout, unless ContextTimeoutEnabled is set.
+// Set ContextTimeoutEnabled in the options of the client: without it go-redis minds no deadlines, so that a goroutine
+// has to wait in place of each call, at about the cost of the call. Calls return when their context ends either way.
 //
 // # Keys
 //
@@ -51,6 +51,12 @@ import (
 const maxValue = 64 << 10
 
 var (
+	//go:embed head.lua
+	headLua string
+	//go:embed free.lua
+	freeLua string
+	//go:embed sole.lua
+	soleLua string
 	//go:embed line.lua
 	lineLua string
 	//go:embed acquire.lua
@@ -64,10 +70,10 @@ var (
 	//go:embed snapshot.lua
 	snapshotLua string
 
-	acquire  = redis.NewScript(lineLua + acquireLua)
-	renew    = redis.NewScript(lineLua + renewLua)
-	setValue = redis.NewScript(lineLua + setValueLua)
-	release  = redis.NewScript(lineLua + releaseLua)
+	acquire  = redis.NewScript(headLua + freeLua + lineLua + acquireLua)
+	renew    = redis.NewScript(headLua + lineLua + renewLua)
+	setValue = redis.NewScript(headLua + lineLua + setValueLua)
+	release  = redis.NewScript(headLua + soleLua + lineLua + releaseLua)
 	snapshot = redis.NewScript(snapshotLua)
 )
 
@@ -84,6 +90,7 @@ type Backend struct {
 	rdb     redis.UniversalClient
 	prefix  string
 	counted string // "1" where PUBLISH counts all receivers
+	heeds   lock.Heed
 	link    *link
 	err     error
 }
@@ -98,19 +105,29 @@ func New(rdb redis.UniversalClient, o *Options) *Backend {
 	if v := reflect.ValueOf(rdb); rdb == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		b.err = fmt.Errorf("redislock: %w: nil client", lock.ErrInvalid)
 	}
-	switch rdb.(type) {
+	switch c := rdb.(type) {
+	case *redis.Client:
+		b.heeds = heeds(b.err == nil && c.Options().ContextTimeoutEnabled)
 	case *redis.Ring:
 		b.err = fmt.Errorf("redislock: %w: a redis.Ring spreads keys and channels over servers that do not know each other", lock.ErrInvalid)
 	case *redis.ClusterClient:
 		b.counted = "0"
+		b.heeds = heeds(b.err == nil && c.Options().ContextTimeoutEnabled)
 	}
 	b.link = newLink(rdb, b.prefix)
 	return b
 }
 
+func heeds(deadlines bool) lock.Heed {
+	if deadlines {
+		return lock.HeedsDeadline
+	}
+	return lock.HeedsNothing
+}
+
 // Info implements lock.Backend. It asks the server for its replicas, and assumes some where it may not.
 func (b *Backend) Info(ctx context.Context) (lock.Info, error) {
-	info := lock.Info{Guarantee: lock.AsyncReplicated, Granularity: time.Millisecond, MaxValue: maxValue}
+	info := lock.Info{Guarantee: lock.AsyncReplicated, Granularity: time.Millisecond, MaxValue: maxValue, Heeds: b.heeds}
 	if b.err != nil {
 		return info, b.err
 	}

@@ -19,7 +19,7 @@ else
 end
 if was == 1 then
   gone[#gone + 1] = 'v' .. id
-  redis.call('HSET', key, 'r', id)
+  extra = id
 end
 id = '' -- my record is gone: nobody is granted without being told
 grant()
