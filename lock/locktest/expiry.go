@@ -77,6 +77,17 @@ func deadWaiters(s *suite) {
 	require.Less(s, time.Since(start), s.ttl+slack, "dead waiters ahead must cost one TTL in all, not one each")
 }
 
+func placeKept(s *suite) {
+	name, b := s.name(), s.connect()
+	first := s.acquire(s.locker(), name)
+	require.Equal(s, lock.Queued, s.abandon(b, s.claim(name)).Phase)
+	w := s.wait(s.Context(), lock.Claim{Name: name})
+	time.Sleep(s.ttl * 2)
+	w.blocked()
+	s.release(first)
+	s.release(w.pushed())
+}
+
 func grantExtendsNothing(s *suite) {
 	name, b := s.name(), s.connect()
 	first := s.acquire(s.locker(), name)

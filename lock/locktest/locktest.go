@@ -68,6 +68,7 @@ var cases = []testCase{
 	{"a renewed claim lives on", renewedLives},
 	{"nothing revives a dead claim", deadStays},
 	{"dead waiters cost one TTL in all", deadWaiters},
+	{"a waiter behind a dead one keeps its place", placeKept},
 	{"a grant extends nothing", grantExtendsNothing},
 	{"a wait that ends leaves nothing", waitLeavesNothing},
 	{"a released claim is refused later", refusedLater},

@@ -1,6 +1,7 @@
 package redislock
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,42 +64,67 @@ func decodePush(payload string) (id string, t lock.Token, ok bool) {
 	return id, t, err == nil
 }
 
-// decodeSnapshot reads the reply of snapshot: the holders, and how long until the first of them ends, 0 without any.
-func decodeSnapshot(reply any) (hs []lock.Holder, soonest time.Duration, err error) {
+// view is what a snapshot shows.
+type view struct {
+	holders []lock.Holder
+	soonest time.Duration // until the first of them ends, 0 without any
+	dead    []string      // names that keep fields of claims that ended
+}
+
+// decodeSnapshot reads the reply of snapshot.
+func decodeSnapshot(reply any) (view, error) {
 	parts, ok := reply.([]any)
 	if !ok || len(parts) != 2 {
-		return nil, 0, corrupt("snapshot", reply)
+		return view{}, corrupt("snapshot", reply)
 	}
 	now, ok := decodeClock(parts[0])
 	fields, ok2 := decodeFields(parts[1])
 	if !ok || !ok2 {
-		return nil, 0, corrupt("snapshot", reply)
+		return view{}, corrupt("snapshot", reply)
 	}
+	var v view
 	for field, line := range fields {
-		name, ok := strings.CutPrefix(field, "h")
+		var err error
+		switch {
+		case strings.HasPrefix(field, "h"):
+			err = v.add(field[1:], line, fields, now)
+		case strings.HasPrefix(field, "q") && fields["h"+field[1:]] == "":
+			v.dead = append(v.dead, field[1:]) // nobody holds: what waits is dead, or is about to be let in
+		}
+		if err != nil {
+			return view{}, err
+		}
+	}
+	return v, nil
+}
+
+// add reads the holders of one name.
+func (v *view) add(name, line string, fields map[string]string, now int64) error {
+	for line != "" {
+		r, rest, ok := cutRecord(line)
 		if !ok {
+			return corrupt("holders of "+name, line)
+		}
+		line = rest
+		ends, err := strconv.ParseInt(cmp.Or(fields["x"+r.id], "0"), 10, 64)
+		if err != nil || ends < 0 || ends >= maxToken {
+			return corrupt("end of a holder of "+name, fields["x"+r.id])
+		}
+		if ends <= now {
+			v.dead = append(v.dead, name)
 			continue
 		}
-		for line != "" {
-			var r record
-			if r, line, ok = cutRecord(line); !ok {
-				return nil, 0, corrupt("holders of "+name, line)
-			}
-			if r.ends <= now {
-				continue
-			}
-			left := time.Duration(r.ends-now) * time.Microsecond
-			if soonest == 0 || left < soonest {
-				soonest = left
-			}
-			h := lock.Holder{Name: name, ID: r.id, Token: r.token, Weight: r.weight}
-			if v := fields["v"+r.id]; v != "" {
-				h.Value = []byte(v)
-			}
-			hs = append(hs, h)
+		left := time.Duration(ends-now) * time.Microsecond
+		if v.soonest == 0 || left < v.soonest {
+			v.soonest = left
 		}
+		h := lock.Holder{Name: name, ID: r.id, Token: r.token, Weight: r.weight}
+		if value := fields["v"+r.id]; value != "" {
+			h.Value = []byte(value)
+		}
+		v.holders = append(v.holders, h)
 	}
-	return hs, soonest, nil
+	return nil
 }
 
 func decodeClock(v any) (micros int64, ok bool) {
@@ -149,11 +175,10 @@ func decodeFields(v any) (map[string]string, bool) {
 type record struct {
 	id     string
 	weight int
-	ends   int64 // µs of the server's clock
 	token  lock.Token
 }
 
-// cutRecord reads "\n<id> <weight> <capacity> <end> <token>" and returns what follows it.
+// cutRecord reads "\n<id> <weight> <capacity> <token>" and returns what follows it.
 func cutRecord(line string) (r record, rest string, ok bool) {
 	line, ok = strings.CutPrefix(line, "\n")
 	if !ok {
@@ -164,17 +189,16 @@ func cutRecord(line string) (r record, rest string, ok bool) {
 		text, rest = line[:i], line[i:]
 	}
 	parts := strings.Split(text, " ")
-	if len(parts) != 5 || parts[0] == "" {
+	if len(parts) != 4 || parts[0] == "" {
 		return r, rest, false
 	}
 	weight, err1 := strconv.ParseInt(parts[1], 10, 32)
 	_, err2 := strconv.ParseInt(parts[2], 10, 32)
-	ends, err3 := strconv.ParseInt(parts[3], 10, 64)
-	token, err4 := decodeToken(parts[4])
-	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || weight < 1 || ends < 0 || ends >= maxToken {
+	token, err3 := decodeToken(parts[3])
+	if err1 != nil || err2 != nil || err3 != nil || weight < 1 {
 		return r, rest, false
 	}
-	return record{parts[0], int(weight), ends, token}, rest, true
+	return record{parts[0], int(weight), token}, rest, true
 }
 
 func corrupt(what string, v any) error {

@@ -33,35 +33,40 @@ func TestDecodeSnapshot(t *testing.T) {
 	clock := []any{"1763000000", "5"}
 	fields := []any{
 		"t", "77",
-		"hb", "\nid1 1 2147483647 1763000001000005 7\nid2 1 2147483647 1763000002000005 8\ndead 1 1 1763000000000005 6",
-		"h", "\nid3 2147483647 2147483647 1763000009000005 9",
-		"vid2", "value\n1 2 3", "vid9", "of a waiter", "qb", "\nid9 1 1 1763000009000005 client",
+		"hb", "\nid1 1 2147483647 7\nid2 1 2147483647 8\ndead 1 1 6", "xid1", "1763000001000005", "xid2", "1763000002000005",
+		"xdead", "1763000000000005",
+		"h", "\nid3 2147483647 2147483647 9", "xid3", "1763000009000005",
+		"vid2", "value\n1 2 3", "vid9", "of a waiter", "qb", "\nid9 1 1 client", "qlonely", "\nid8 1 1 client",
 	}
-	hs, soonest, err := decodeSnapshot([]any{clock, fields})
+	v, err := decodeSnapshot([]any{clock, fields})
 	require.NoError(t, err)
-	require.Equal(t, time.Second, soonest)
+	require.Equal(t, time.Second, v.soonest)
 	require.ElementsMatch(t, []lock.Holder{
 		{Name: "b", ID: "id1", Token: 7, Weight: 1},
 		{Name: "b", ID: "id2", Token: 8, Weight: 1, Value: []byte("value\n1 2 3")},
 		{Name: "", ID: "id3", Token: 9, Weight: lock.All},
-	}, hs)
-	_, _, err = decodeSnapshot([]any{clock, map[any]any{"t": "1"}})
+	}, v.holders)
+	require.ElementsMatch(t, []string{"b", "lonely"}, v.dead)
+	_, err = decodeSnapshot([]any{clock, map[any]any{"t": "1"}})
 	require.NoError(t, err)
 
-	good := "\nid1 1 1 1763000001000005 7"
+	good := "\nid1 1 1 7"
 	for _, bad := range []string{
-		"x", "\n", good + "x y", good + "\n", good[1:], "\nid1 1 1 1763000001000005", "\nid1 0 1 1763000001000005 7",
-		"\nid1 1 1 1763000001000005 0", "\nid1 1 1 1763000001000005 9007199254740992", "\nid1 1 1 9007199254740992 7",
-		"\n 1 1 1763000001000005 7", "\nid1 -1 1 1763000001000005 7", "\nid1 1.5 1 1763000001000005 7",
+		"x", "\n", good + "x y", good + "\n", good[1:], "\nid1 1 1", "\nid1 0 1 7", "\nid1 1 1 0",
+		"\nid1 1 1 9007199254740992", "\n 1 1 7", "\nid1 -1 1 7", "\nid1 1.5 1 7",
 	} {
-		_, _, err := decodeSnapshot([]any{clock, []any{"hb", bad}})
+		_, err := decodeSnapshot([]any{clock, []any{"hb", bad, "xid1", "1763000001000005"}})
+		require.ErrorIs(t, err, lock.ErrCorrupt, "%q", bad)
+	}
+	for _, bad := range []string{"x", "-1", "1e9", "9007199254740992"} {
+		_, err := decodeSnapshot([]any{clock, []any{"hb", good, "xid1", bad}})
 		require.ErrorIs(t, err, lock.ErrCorrupt, "%q", bad)
 	}
 	for _, bad := range []any{
 		nil, []any{}, []any{clock}, []any{clock, []any{"hb"}}, []any{clock, []any{1, "x"}}, []any{[]any{"1"}, fields},
 		[]any{[]any{"x", "1"}, fields}, []any{[]any{"-1", "1"}, fields}, []any{clock, map[any]any{"h": 1}}, []any{clock, "x"},
 	} {
-		_, _, err := decodeSnapshot(bad)
+		_, err := decodeSnapshot(bad)
 		require.ErrorIs(t, err, lock.ErrCorrupt, "%v", bad)
 	}
 }
@@ -82,17 +87,17 @@ func FuzzDecodePush(f *testing.F) {
 }
 
 func FuzzDecodeSnapshot(f *testing.F) {
-	f.Add("1763000000", "5", "hb", "\nid1 1 1 1763000001000005 7", "vid1", "x")
-	f.Add("1", "1", "h", "\nid1 1 1 9007199254740992 7\n", "h", "")
+	f.Add("1763000000", "5", "hb", "\nid1 1 1 7", "xid1", "1763000001000005")
+	f.Add("1", "1", "h", "\nid1 1 1 9007199254740992\n", "h", "")
 	f.Fuzz(func(t *testing.T, sec, usec, f1, v1, f2, v2 string) {
-		hs, soonest, err := decodeSnapshot([]any{[]any{sec, usec}, []any{f1, v1, f2, v2}})
+		v, err := decodeSnapshot([]any{[]any{sec, usec}, []any{f1, v1, f2, v2}})
 		if err != nil {
 			return
 		}
-		if (soonest > 0) != (len(hs) > 0) {
-			t.Fatalf("%d holders, the first ends in %v", len(hs), soonest)
+		if (v.soonest > 0) != (len(v.holders) > 0) {
+			t.Fatalf("%d holders, the first ends in %v", len(v.holders), v.soonest)
 		}
-		for _, h := range hs {
+		for _, h := range v.holders {
 			if h.Token == 0 || h.Token >= maxToken || h.Weight < 1 || h.ID == "" {
 				t.Fatalf("a holder that cannot be: %+v", h)
 			}

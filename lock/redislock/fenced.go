@@ -21,7 +21,7 @@ var (
 )
 
 // Fence writes keys of Redis with the token of the lease that covers them, and refuses writes with the token of an
-// earlier holder. Beside each key it keeps a mark, the highest token seen, in the key <key>:fence, or {<key>}:fence for a
+// earlier holder. Beside each key it keeps a mark, the highest token seen, in the key <key>:fence, or fence:{<key>} for a
 // key without a hash tag, so that both have one slot. Marks do not expire: a holder may come back after any time.
 type Fence struct{ rdb redis.Scripter }
 
@@ -64,5 +64,5 @@ func markKey(key string) (string, bool) {
 	if _, tagged, ok := strings.Cut(key, "{"); ok {
 		return key + ":fence", strings.IndexByte(tagged, '}') > 0
 	}
-	return "{" + key + "}:fence", key != "" && !strings.Contains(key, "}")
+	return "fence:{" + key + "}", key != "" && !strings.Contains(key, "}")
 }

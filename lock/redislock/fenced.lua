@@ -2,7 +2,7 @@
 local mark, token = redis.call('GET', KEYS[2]), tonumber(ARGV[1])
 if mark then
   local seen = tonumber(mark)
-  if not seen or seen >= 9007199254740992 then error('CORRUPT data in ' .. KEYS[2]) end
+  if not seen or seen ~= seen or seen >= 9007199254740992 then error('CORRUPT data in ' .. KEYS[2]) end
   if token < seen then return mark end
 end
 redis.call('SET', KEYS[2], ARGV[1])

@@ -18,7 +18,7 @@ const (
 	linger = 10 * time.Second
 	// quiet is how long the push connection may be silent before it is asked for a sign of life, and then again before
 	// it counts as dead.
-	quiet = 5 * time.Second
+	quiet = 15 * time.Second
 	// Pauses between tries to subscribe again.
 	minPause, maxPause = 20 * time.Millisecond, time.Second
 )
@@ -43,6 +43,7 @@ type link struct {
 type topic struct {
 	ready chan struct{}
 	up    bool
+	err   error // why it will not be ready, set before ready is closed
 }
 
 func newLink(rdb redis.UniversalClient, prefix string) *link {
@@ -73,7 +74,10 @@ func (k *link) await(ctx context.Context, id string, notify func(lock.State)) er
 	k.mu.Unlock()
 	select {
 	case <-t.ready:
-		return nil
+		if t.err != nil {
+			k.forget(id)
+		}
+		return t.err
 	case <-ctx.Done():
 		k.forget(id)
 		return ctx.Err()
@@ -84,20 +88,34 @@ func (k *link) await(ctx context.Context, id string, notify func(lock.State)) er
 func (k *link) forget(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.waits, id)
-	k.rest()
+	k.drop(id)
 }
 
-// settle forgets the claims that wait no longer.
+// drop is forget under k.mu. It reports whether the claim was waiting.
+func (k *link) drop(id string) bool {
+	if k.waits[id] == nil {
+		return false
+	}
+	delete(k.waits, id)
+	k.rest()
+	return true
+}
+
+// settle forgets the claims that wait no longer. A grant that nobody pushed shows a link that the server does not know: it
+// may lead to another server, as after a failover, and is opened anew.
 func (k *link) settle(cs []lock.Claim, states []lock.State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, st := range states {
-		if st.Phase == lock.Held || st.Phase == lock.Gone {
-			delete(k.waits, cs[i].ID)
+		switch st.Phase {
+		case lock.Gone:
+			k.drop(cs[i].ID)
+		case lock.Held:
+			if k.drop(cs[i].ID) && k.ps != nil {
+				go k.ps.Close()
+			}
 		}
 	}
-	k.rest()
 }
 
 // watch returns a channel that gets a hint when a message arrives on the channel name, or may have been missed.
@@ -118,7 +136,7 @@ func (k *link) unwatch(name string, hint chan struct{}) {
 		delete(k.hints, name)
 		delete(k.topics, name)
 		if ps := k.ps; ps != nil {
-			go ps.Unsubscribe(context.Background(), name) // a courtesy: what comes all the same is dropped
+			go ps.Unsubscribe(context.Background(), name) // what comes all the same is dropped
 		}
 	}
 	k.rest()
@@ -172,7 +190,7 @@ func (k *link) halt() {
 	k.stop()
 	k.stop, k.topics = nil, nil
 	if k.ps != nil {
-		k.ps.Close() // wakes receive
+		go k.ps.Close() // wakes receive, and may have to wait for a dial
 		k.ps = nil
 	}
 }

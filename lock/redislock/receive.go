@@ -11,7 +11,7 @@ import (
 	"github.com/concordkit/concord/lock"
 )
 
-// run subscribes again and again until ctx ends.
+// run subscribes again and again until ctx ends. A connection that lasts earns the next one a short pause.
 func (k *link) run(ctx context.Context) {
 	pause := minPause
 	for ctx.Err() == nil {
@@ -19,12 +19,13 @@ func (k *link) run(ctx context.Context) {
 		if ps == nil {
 			return
 		}
-		alive := k.receive(ctx, ps)
+		start := time.Now()
+		err := k.receive(ctx, ps)
 		ps.Close()
-		if !k.broken(ctx, ps, alive) {
+		if !k.broken(ctx, ps, err) {
 			return
 		}
-		if alive == nil {
+		if time.Since(start) > maxPause {
 			pause = minPause
 		}
 		select {
@@ -52,9 +53,8 @@ func (k *link) open(ctx context.Context) *redis.PubSub {
 	return ps
 }
 
-var errClientClosed = errors.New("the client is closed")
-
-// broken marks all topics as down. It reports false when the link must not try again.
+// broken marks all topics as down. Where the server refuses to subscribe, or the client is closed, whoever waits for a topic
+// is told. It reports false when the link must not try again.
 func (k *link) broken(ctx context.Context, ps *redis.PubSub, err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -62,51 +62,61 @@ func (k *link) broken(ctx context.Context, ps *redis.PubSub, err error) bool {
 		return false
 	}
 	k.ps = nil
+	closed := errors.Is(err, redis.ErrClosed)
 	for name, t := range k.topics {
-		if t.up {
-			k.topics[name] = &topic{ready: make(chan struct{})}
+		if !t.up && !closed && !certain(err) {
+			continue // still waited for
 		}
-	}
-	if !errors.Is(err, errClientClosed) {
-		return true
-	}
-	for _, t := range k.topics {
 		if !t.up {
-			close(t.ready) // a request meets the closed client and says so
+			t.err = err
+			close(t.ready)
 		}
+		k.topics[name] = &topic{ready: make(chan struct{})}
 	}
-	k.halt()
-	return false
+	if closed {
+		k.halt()
+	}
+	return !closed
 }
 
-// receive handles what comes until the connection breaks. It returns nil if something came at all.
-func (k *link) receive(ctx context.Context, ps *redis.PubSub) (err error) {
-	err = errors.New("nothing received")
+// receive handles what comes until the connection breaks, and returns why it did.
+func (k *link) receive(ctx context.Context, ps *redis.PubSub) error {
 	asked := false
 	for {
-		m, failed := ps.ReceiveTimeout(ctx, quiet)
-		var timeout net.Error
-		switch {
-		case errors.Is(failed, redis.ErrClosed):
-			return errClientClosed
-		case errors.As(failed, &timeout) && timeout.Timeout() && !asked:
+		m, err := ps.ReceiveTimeout(ctx, quiet)
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !asked {
 			asked = true
-			if ps.Ping(ctx) != nil {
+			if err := ps.Ping(ctx); err != nil {
 				return err
 			}
 			continue
-		case failed != nil:
+		}
+		if err != nil {
 			return err
 		}
-		asked, err = false, nil
+		asked = false
 		switch m := m.(type) {
 		case *redis.Subscription:
 			if m.Kind == "subscribe" {
 				k.subscribed(m.Channel)
+			} else {
+				k.unsubscribed(ps, m.Channel)
 			}
 		case *redis.Message:
 			k.message(m.Channel, m.Payload)
 		}
+	}
+}
+
+// unsubscribed subscribes again to a channel that was wanted anew while it was let go.
+func (k *link) unsubscribed(ps *redis.PubSub, channel string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t := k.topics[channel]; t != nil && k.ps == ps {
+		if t.up {
+			k.topics[channel] = &topic{ready: make(chan struct{})}
+		}
+		go ps.Subscribe(context.Background(), channel)
 	}
 }
 

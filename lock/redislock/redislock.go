@@ -17,10 +17,13 @@
 // # Limits
 //
 // A server clock that steps forward by more than the margin ends leases early; one that steps back keeps dead ones for
-// longer. Values are limited to 64 KiB. A request costs time in proportion to the holders of its name, and a request
-// that has to wait, to its waiters. A waiter whose push connection is down is passed over until it is back; on Redis
-// Cluster, where that cannot be seen, its grant waits for its next renewal, at most a third of its TTL. Redis 5 or
-// later is needed, and a user that is restricted by ACLs needs the keys and channels of the prefix.
+// longer. Values are limited to 64 KiB. A request that meets others costs time in proportion to the holders of its name, one
+// that has to wait, to its waiters; a watch reads its whole directory, waiters and values too. What crashed claims leave
+// in a directory goes when the name is used again or the directory is watched.
+//
+// A waiter whose push connection is down is passed over until it is back; on Redis Cluster, where that cannot be seen, its
+// grant waits for its next renewal, at most a third of its TTL. Redis 5 or later is needed, and a user that is restricted
+// by ACLs needs the keys and channels of the prefix.
 //
 // Set ContextTimeoutEnabled in the options of the client: without it go-redis minds no deadlines, so that a goroutine
 // has to wait in place of each call, at about the cost of the call. Calls return when their context ends either way.
@@ -57,6 +60,8 @@ var (
 	freeLua string
 	//go:embed sole.lua
 	soleLua string
+	//go:embed stay.lua
+	stayLua string
 	//go:embed line.lua
 	lineLua string
 	//go:embed acquire.lua
@@ -67,13 +72,16 @@ var (
 	setValueLua string
 	//go:embed release.lua
 	releaseLua string
+	//go:embed sweep.lua
+	sweepLua string
 	//go:embed snapshot.lua
 	snapshotLua string
 
 	acquire  = redis.NewScript(headLua + freeLua + lineLua + acquireLua)
-	renew    = redis.NewScript(headLua + lineLua + renewLua)
+	renew    = redis.NewScript(headLua + stayLua + lineLua + renewLua)
 	setValue = redis.NewScript(headLua + lineLua + setValueLua)
 	release  = redis.NewScript(headLua + soleLua + lineLua + releaseLua)
+	sweep    = redis.NewScript(headLua + lineLua + sweepLua)
 	snapshot = redis.NewScript(snapshotLua)
 )
 
@@ -146,10 +154,13 @@ func (b *Backend) Info(ctx context.Context) (lock.Info, error) {
 
 // Acquire implements lock.Backend.
 func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
-	if b.err != nil {
-		return lock.State{}, b.err
+	if err := b.check(c); err != nil {
+		return lock.State{}, err
 	}
-	if !c.NoWait && !b.link.up() {
+	if c.NoWait {
+		return b.acquire(ctx, c)
+	}
+	if !b.link.up() {
 		// Without a push connection try first: a free name needs none.
 		try := c
 		try.NoWait = true
@@ -157,17 +168,32 @@ func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.St
 			return st, err
 		}
 	}
-	if c.NoWait {
-		return b.acquire(ctx, c)
-	}
 	if err := b.link.await(ctx, c.ID, notify); err != nil {
 		return lock.State{}, fail("acquire", c, err)
 	}
 	st, err := b.acquire(ctx, c)
-	if err == nil && st.Phase != lock.Queued {
+	if err != nil || st.Phase != lock.Queued {
 		b.link.forget(c.ID)
 	}
 	return st, err
+}
+
+// check keeps out what would break a record. A Locker's claims pass.
+func (b *Backend) check(c lock.Claim) error {
+	switch {
+	case b.err != nil:
+		return b.err
+	case c.ID == "" || strings.ContainsFunc(c.ID, notAlphanumeric):
+		return fail("take", c, fmt.Errorf("%w: ID %.40q: want letters and digits", lock.ErrInvalid, c.ID))
+	case c.Weight < 1 || c.Weight > c.Capacity || c.Capacity > lock.All:
+		return fail("take", c, fmt.Errorf("%w: weight %d of %d: want 1 to the capacity, at most %d",
+			lock.ErrInvalid, c.Weight, c.Capacity, lock.All))
+	}
+	return nil
+}
+
+func notAlphanumeric(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
 func (b *Backend) acquire(ctx context.Context, c lock.Claim) (lock.State, error) {
@@ -182,8 +208,10 @@ func (b *Backend) acquire(ctx context.Context, c lock.Claim) (lock.State, error)
 
 // Renew implements lock.Backend.
 func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, error) {
-	if b.err != nil {
-		return nil, b.err
+	for _, c := range cs {
+		if err := b.check(c); err != nil {
+			return nil, err
+		}
 	}
 	states := make([]lock.State, len(cs))
 	todo := make([]int, len(cs))
@@ -222,18 +250,18 @@ func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, err
 
 // Release implements lock.Backend.
 func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
-	if b.err != nil {
-		return false, b.err
+	if err := b.check(c); err != nil {
+		return false, err
 	}
-	b.link.forget(c.ID)
+	defer b.link.forget(c.ID) // last: an acquire under way has been answered or will be refused
 	was, err := release.Run(ctx, b.rdb, b.keys(c), b.args(c, c.TTL.Microseconds())...).Bool()
 	return was, fail("release", c, err)
 }
 
 // SetValue implements lock.Backend.
 func (b *Backend) SetValue(ctx context.Context, c lock.Claim) (bool, error) {
-	if b.err != nil {
-		return false, b.err
+	if err := b.check(c); err != nil {
+		return false, err
 	}
 	held, err := setValue.Run(ctx, b.rdb, b.keys(c), b.args(c, c.Value)...).Bool()
 	return held, fail("set the value of", c, err)
@@ -276,17 +304,28 @@ func answer(verb string, c lock.Claim, reply any, err error) (lock.State, error)
 	return st, nil
 }
 
-// fail wraps err once. An error that the server has replied is certain, any other leaves the outcome open.
+// fail wraps err once. Few errors are certain: a reply that refuses may be the answer to a repetition by go-redis, whose
+// first try was applied and whose answer was lost.
 func fail(verb string, c lock.Claim, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE") || isReply(err) && strings.Contains(err.Error(), "CORRUPT"):
 		err = fmt.Errorf("%w: %w", lock.ErrCorrupt, err)
-	case !isReply(err) && !errors.Is(err, lock.ErrCorrupt):
+	case !certain(err):
 		err = fmt.Errorf("%w: %w", lock.ErrUnknownOutcome, err)
 	}
 	return fmt.Errorf("redislock: %s %q: %w", verb, c.Dir+c.Name, err)
+}
+
+// certain reports whether err can only mean that nothing was done, and that trying again would not help.
+func certain(err error) bool {
+	for _, prefix := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "CROSSSLOT"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return errors.Is(err, lock.ErrInvalid) || errors.Is(err, lock.ErrCorrupt) || errors.Is(err, redis.ErrClosed)
 }
 
 func isReply(err error) bool {

@@ -73,8 +73,10 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 	require.NotErrorIs(t, err, lock.ErrUnknownOutcome)
 	err = fail("acquire", c, replyError("ERR user_script:24: CORRUPT data in concord:lock:n:{a}"))
 	require.ErrorIs(t, err, lock.ErrCorrupt)
-	err = fail("acquire", c, replyError("OOM command not allowed"))
-	require.False(t, errors.Is(err, lock.ErrUnknownOutcome) || errors.Is(err, lock.ErrCorrupt), "a server that refuses is certain")
+	err = fail("acquire", c, replyError("NOPERM this user has no permissions"))
+	require.False(t, errors.Is(err, lock.ErrUnknownOutcome) || errors.Is(err, lock.ErrCorrupt), "a refused user is certain")
+	err = fail("acquire", c, replyError("NOREPLICAS Not enough good replicas to write"))
+	require.ErrorIs(t, err, lock.ErrUnknownOutcome, "a refusal may answer a repetition, after a try that was applied")
 }
 
 type replyError string

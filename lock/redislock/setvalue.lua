@@ -1,11 +1,9 @@
 -- setvalue: ARGV[6] value
 if not me then return 0 end
-if dir == '' then return 1 end -- nobody can watch it
-if ARGV[6] == '' then
-  redis.call('HDEL', key, 'v' .. id)
-else
-  redis.call('HSET', key, 'v' .. id, ARGV[6])
+if dir ~= '' then -- nobody can watch a bare name
+  if ARGV[6] == '' then gone[#gone + 1] = 'v' .. id end
+  put('v' .. id, ARGV[6], '')
+  changed = true
+  save()
 end
-changed = true
-save()
 return 1

@@ -2,8 +2,6 @@ package redislock
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/concordkit/concord/lock"
@@ -21,17 +19,18 @@ func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration,
 	defer timer.Stop()
 	for {
 		next := interval
-		hs, soonest, err := b.snapshot(ctx, dir)
+		v, err := b.snapshot(ctx, dir)
 		switch {
-		case errors.Is(err, lock.ErrCorrupt):
+		case err != nil && certain(err):
 			return err
 		case err != nil:
 			next = interval / 4
 		default:
-			emit(hs)
-			if soonest > 0 {
-				next = min(next, soonest+lookMargin)
+			emit(v.holders)
+			if v.soonest > 0 {
+				next = min(next, v.soonest+lookMargin)
 			}
+			b.sweep(ctx, dir, v.dead)
 		}
 		timer.Reset(next)
 		select {
@@ -43,14 +42,24 @@ func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration,
 	}
 }
 
-func (b *Backend) snapshot(ctx context.Context, dir string) ([]lock.Holder, time.Duration, error) {
+func (b *Backend) snapshot(ctx context.Context, dir string) (view, error) {
 	reply, err := snapshot.Run(ctx, b.rdb, []string{b.dirKey(dir)}).Result()
 	if err != nil {
-		return nil, 0, fail("watch", lock.Claim{Dir: dir}, err)
+		return view{}, fail("watch", lock.Claim{Dir: dir}, err)
 	}
-	hs, soonest, err := decodeSnapshot(reply)
-	if err != nil {
-		return nil, 0, fmt.Errorf("redislock: watch %q: %w", dir, err)
+	v, err := decodeSnapshot(reply)
+	return v, fail("watch", lock.Claim{Dir: dir}, err)
+}
+
+// maxSweep bounds what one look cleans up; the next one goes on.
+const maxSweep = 8
+
+// sweep drops the dead of names that nobody may ask for again. It lets nobody in who would not be let in anyway.
+func (b *Backend) sweep(ctx context.Context, dir string, names []string) {
+	for _, name := range names[:min(len(names), maxSweep)] {
+		c := lock.Claim{Dir: dir, Name: name}
+		if sweep.Run(ctx, b.rdb, b.keys(c), b.args(c)...).Err() != nil {
+			return // the next look tries again
+		}
 	}
-	return hs, soonest, nil
 }
