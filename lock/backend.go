@@ -19,7 +19,8 @@ type Backend interface {
 	// before. It does not wait for holders. With NoWait a claim that cannot hold at once leaves no trace and Queued
 	// is returned. While c is Queued later changes reach notify, which does not block: Held with the token at the
 	// grant, Gone at its end, or Unknown when a change may have been missed. Calls may be lost, repeated, early or
-	// late; none comes long after Release. Acquiring an ID again renews it.
+	// late; none comes long after Release. Acquiring an ID again renews it. The context ends with the acquire or the
+	// lease, and has a deadline after which an answer is worth nothing.
 	Acquire(ctx context.Context, c Claim, notify func(State)) (State, error)
 
 	// Renew gives each claim a fresh TTL and returns the states in the order of cs: Unknown where that one failed.
@@ -36,10 +37,10 @@ type Backend interface {
 	// Watch calls emit, one call at a time, with the holders in dir now, even if there are none, with the full set
 	// after every change, expiry included, and at least every interval as long as it knows the set. It may skip sets
 	// that were replaced at once, never the last one. A set passes to emit. Watch rides out faults that may pass, and
-	// returns when ctx ends or when it cannot go on.
+	// returns when ctx ends, or with an error when it cannot go on.
 	Watch(ctx context.Context, dir string, interval time.Duration, emit func([]Holder)) error
 
-	// Info tells what the engine promises and takes. A Locker asks once.
+	// Info tells what the engine promises and takes. A Locker asks until it knows, and then no more.
 	Info(ctx context.Context) (Info, error)
 }
 
@@ -70,10 +71,18 @@ type Claim struct {
 // Shared returns c as a shared claim: any number of shared claims hold together, an exclusive one excludes them.
 func (c Claim) Shared() Claim { return c.Of(1, All) }
 
-// Of returns c as a claim of weight units of a semaphore with the given capacity.
+// Of returns c as a claim of weight units of a semaphore with the given capacity. Unlike in the fields, 0 is no default
+// here but refused: a limit that was left out of a configuration must not mean none.
 func (c Claim) Of(weight, capacity int) Claim {
-	c.Weight, c.Capacity = weight, capacity
+	c.Weight, c.Capacity = orInvalid(weight), orInvalid(capacity)
 	return c
+}
+
+func orInvalid(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // Phase is where a claim stands.

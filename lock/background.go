@@ -2,37 +2,42 @@ package lock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// abandon releases c in the background, again and again until the server has heard it or c has died of age.
+// abandon releases c in the background, again and again until the server has heard it, cannot hear it, or c has died of
+// age.
 func (l *Locker) abandon(ctx context.Context, c Claim) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), c.TTL)
-	if !l.spawn(func() {
+	l.work.Go(func() {
 		defer stop()
-		for l.withdraw(ctx, c) != nil && ctx.Err() == nil {
+		for {
+			err := l.withdraw(ctx, c)
+			if err == nil || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalid) {
+				return
+			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(c.TTL / 12):
+				return
+			case <-time.After(c.TTL / retries):
 			}
 		}
-	}) {
-		stop()
-	}
+	})
 }
 
 // withdraw is one try of abandon. A server that does not answer is asked again.
 func (l *Locker) withdraw(ctx context.Context, c Claim) error {
-	ctx, stop := context.WithTimeout(ctx, c.TTL/3)
+	ctx, stop := context.WithTimeout(ctx, c.TTL/renewals)
 	defer stop()
-	_, err := await(l, ctx, HeedsDeadline, func() (bool, error) { return l.b.Release(ctx, c) })
+	_, err := await(l, ctx, HeedsDeadline, c, "release", func() (bool, error) { return l.b.Release(ctx, c) })
 	return err
 }
 
 // await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx. It
 // stays on this goroutine where the engine heeds as much as needed.
-func await[T any](l *Locker, ctx context.Context, needed Heed, f func() (T, error)) (T, error) {
+func await[T any](l *Locker, ctx context.Context, needed Heed, c Claim, verb string, f func() (T, error)) (T, error) {
 	if info := l.info.Load(); ctx.Done() == nil || needed > HeedsNothing && info != nil && info.Heeds >= needed {
 		return f()
 	}
@@ -40,18 +45,16 @@ func await[T any](l *Locker, ctx context.Context, needed Heed, f func() (T, erro
 		v   T
 		err error
 	}
-	var none T
 	ch := make(chan answer, 1)
-	if !l.spawn(func() {
+	l.work.Go(func() {
 		v, err := f()
 		ch <- answer{v, err}
-	}) {
-		return none, ErrClosed
-	}
+	})
 	select {
 	case a := <-ch:
 		return a.v, a.err
 	case <-ctx.Done():
-		return none, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended(ctx))
+		var none T
+		return none, c.fail(verb, fmt.Errorf("%w: %w", ErrUnknownOutcome, ended(ctx)))
 	}
 }

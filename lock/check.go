@@ -20,8 +20,8 @@ const (
 
 // prepare returns c with its defaults and an ID, or an error that names what is wrong with it.
 func (l *Locker) prepare(c Claim) (Claim, error) {
-	if l.err != nil {
-		return c, l.err
+	if err := l.usable(); err != nil {
+		return c, err
 	}
 	if c.Capacity == 0 {
 		c.Capacity = All
@@ -37,6 +37,14 @@ func (l *Locker) prepare(c Claim) (Claim, error) {
 	}
 	c.ID = newID()
 	return c, nil
+}
+
+// usable returns what New found wrong.
+func (l *Locker) usable() error {
+	if l.b == nil {
+		return fmt.Errorf("%w: nil Backend, or a Locker that New has not made", ErrInvalid)
+	}
+	return l.err
 }
 
 func (c Claim) check() error {

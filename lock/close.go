@@ -7,23 +7,26 @@ import (
 	"slices"
 )
 
+// quitters is how many leases Close releases at a time.
+const quitters = 64
+
 // Close releases all leases, ends all waits and watches with [ErrClosed], and waits for what runs in the background, at
-// most until ctx ends; then it returns the error of ctx. What it could not release ends with its TTL. The Locker cannot
-// be used afterwards. The Backend and its client stay as they are.
+// most until ctx ends; then it returns the error of ctx, and the rest goes on. What it could not release ends with its
+// TTL. The Locker cannot be used afterwards. The Backend and its client stay as they are.
 func (l *Locker) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if !l.closed {
 		l.closed = true
-		l.idle = make(chan struct{})
-		for w := range l.watches {
-			w.cancel(ErrClosed)
-		}
-		l.start(l.quit)
+		l.die(ErrClosed)
+		go func() {
+			l.quit()
+			l.work.Wait()
+			close(l.idle)
+		}()
 	}
-	idle := l.idle
 	l.mu.Unlock()
 	select {
-	case <-idle:
+	case <-l.idle:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("lock: close: %w", ended(ctx))
@@ -34,52 +37,30 @@ func (l *Locker) Close(ctx context.Context) error {
 func (l *Locker) quit() {
 	l.mu.Lock()
 	all := slices.Collect(maps.Keys(l.leases))
+	watches := slices.Collect(maps.Keys(l.watches))
 	l.mu.Unlock()
-	var held []*Lease
-	for _, s := range all {
-		select {
-		case <-s.granted:
-			held = append(held, s)
-		default:
-			s.end(s.claim.fail("acquire", ErrClosed))
-		}
+	for _, w := range watches {
+		w.cancel(ErrClosed)
 	}
-	for _, s := range held {
-		l.spawn(func() { s.Release() }) // what cannot be told to the server ends with its TTL
+	all = slices.DeleteFunc(all, func(s *Lease) bool { return s.end(s.claim.fail("acquire", ErrClosed), Queued) })
+	turn := make(chan struct{}, quitters)
+	for _, s := range all {
+		turn <- struct{}{}
+		go func() {
+			defer func() { <-turn }()
+			s.Release() // what cannot be told to the server ends with its TTL
+		}()
 	}
 }
 
-// spawn runs f in a goroutine that Close awaits, or reports that Close has awaited the last one.
-func (l *Locker) spawn(f func()) bool {
+// enter counts a call among the work that Close awaits, or reports that the Locker is closed. Who has entered, or holds a
+// lease that has not ended, may start more work.
+func (l *Locker) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed && l.running == 0 {
+	if l.closed {
 		return false
 	}
-	l.start(f)
+	l.work.Add(1)
 	return true
-}
-
-// start is spawn under l.mu.
-func (l *Locker) start(f func()) {
-	l.running++
-	go func() {
-		f()
-		l.mu.Lock()
-		l.running--
-		l.settle()
-		l.mu.Unlock()
-	}()
-}
-
-// settle tells Close when the last goroutine has ended.
-func (l *Locker) settle() {
-	if !l.closed || l.running > 0 {
-		return
-	}
-	select {
-	case <-l.idle:
-	default:
-		close(l.idle)
-	}
 }

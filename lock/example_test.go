@@ -87,7 +87,7 @@ func ExampleLocker_AcquireAll() {
 		log.Fatal(err)
 	}
 	defer leases.Release()
-	for _, lease := range leases {
+	for _, lease := range leases.All() {
 		fmt.Println(lease.Claim().Name, lease.Token())
 	}
 	// Output:

@@ -21,9 +21,11 @@ type Lease struct {
 	outcome  error         // what Release returns
 
 	// Guarded by l.mu. The token is settled once granted is closed.
-	phase Phase
+	phase Phase // Unknown until the first answer
 	token Token
 	value []byte        // what watchers see, claim.Value at first
+	early State         // what was pushed before the first answer
+	again bool          // an early push asked to look again
 	since time.Duration // when the grant was heard of
 	due   time.Duration // when to renew
 	hold  func(error)   // the hook's end, nil before the grant
@@ -44,6 +46,7 @@ func (l *Locker) newLease(ctx context.Context, c Claim) *Lease {
 	l.leases[s] = struct{}{}
 	// Under the mutex, since the timer's function looks at s.expiry.
 	s.expiry = time.AfterFunc(life, s.expire)
+	l.work.Add(1) // until it has ended and the server was told
 	return s
 }
 
@@ -93,14 +96,21 @@ func (s *Lease) SetValue(ctx context.Context, value []byte) error {
 	if err := s.l.info.Load().fitValue(value); err != nil {
 		return err
 	}
+	if !s.l.enter() {
+		return s.claim.fail("set the value of", ErrClosed)
+	}
+	defer s.l.work.Done()
 	s.l.mu.Lock()
 	s.value = value
 	c := s.current()
 	s.l.mu.Unlock()
-	held, err := await(s.l, ctx, HeedsContext, func() (bool, error) { return s.l.b.SetValue(ctx, c) })
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(&s.ctx, func() { cancel(context.Cause(&s.ctx)) })()
+	held, err := await(s.l, ctx, HeedsContext, c, "set the value of", func() (bool, error) { return s.l.b.SetValue(ctx, c) })
 	if err == nil && !held {
 		err = c.fail("set the value of", ErrLost)
-		s.end(err)
+		s.end(err, Held)
 	}
 	return err
 }
@@ -111,9 +121,10 @@ func (s *Lease) SetValue(ctx context.Context, value []byte) error {
 // It returns [ErrLost] if the lease was lost before. Any other error means that the server could not be told: it is
 // tried again in the background, and the lease ends with its TTL at the latest. Later calls return the same.
 func (s *Lease) Release() error {
-	if s.end(ErrReleased) {
+	if s.end(ErrReleased, Held) {
 		s.outcome = s.release()
 		close(s.done)
+		s.l.work.Done()
 	}
 	<-s.done
 	return s.outcome
@@ -123,7 +134,7 @@ func (s *Lease) release() error {
 	left := time.Duration(s.deadline.Load()) - s.l.now()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(&s.ctx), left)
 	defer stop()
-	was, err := await(s.l, ctx, HeedsDeadline, func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
+	was, err := await(s.l, ctx, HeedsDeadline, s.claim, "release", func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
 	switch {
 	case err != nil:
 		s.l.abandon(&s.ctx, s.claim)
@@ -140,11 +151,11 @@ func (s *Lease) ask(traced context.Context) {
 	st, err := s.l.b.Acquire(&request{leaseContext: &s.ctx, values: traced, deadline: s.Expires()}, s.claim, s.notify)
 	switch {
 	case err != nil:
-		s.end(err)
+		s.end(err, Held)
 	case st.Phase == Gone:
-		s.end(s.claim.fail("acquire", ErrLost))
+		s.end(s.claim.fail("acquire", ErrLost), Held)
 	case st.Phase == Queued && s.claim.NoWait:
-		s.end(s.claim.fail("acquire", ErrHeld))
+		s.end(s.claim.fail("acquire", ErrHeld), Held)
 	default:
 		if st.Phase == Queued {
 			s.l.trace.queued(traced, s.claim)
@@ -155,32 +166,34 @@ func (s *Lease) ask(traced context.Context) {
 
 // begin makes a granted lease the caller's, unless it has ended already.
 func (s *Lease) begin(ctx context.Context) bool {
-	select {
-	case <-s.granted:
-	default:
+	if !s.holds(nil) {
 		return false
 	}
 	hold := s.l.trace.hold(ctx, s.claim)
-	s.l.mu.Lock()
-	ok := s.phase == Held
-	if ok {
-		s.hold = hold
+	if !s.holds(hold) {
+		hold(context.Cause(&s.ctx))
+		return false
 	}
-	s.l.mu.Unlock()
-	if !ok {
-		hold(context.Cause(s.ctx.Context))
-	}
-	return ok
+	return true
 }
 
-// end ends the lease once and reports whether it ended by this call and for this cause.
+// holds reports whether the lease is held, and keeps what is to be called at its end.
+func (s *Lease) holds(hold func(error)) bool {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	s.hold = hold
+	return s.phase == Held
+}
+
+// end ends the lease once, unless it has come further than the phase most, and reports whether it ended by this call and
+// for this cause.
 //
 // However it ends, but for a release that says so itself, the server is told in the background: an answer that was lost
 // or late may have left a claim there that keeps the next one out.
-func (s *Lease) end(cause error) bool {
+func (s *Lease) end(cause error, most Phase) bool {
 	l := s.l
 	l.mu.Lock()
-	if s.phase == Gone {
+	if s.phase == Gone || s.phase > most {
 		l.mu.Unlock()
 		return false
 	}
@@ -191,9 +204,9 @@ func (s *Lease) end(cause error) bool {
 	s.phase = Gone
 	delete(l.leases, s)
 	hold := s.hold
-	l.mu.Unlock()
 	s.expiry.Stop()
-	s.cancel(cause)
+	s.cancel(cause) // under the mutex: whoever sees Gone sees the cause
+	l.mu.Unlock()
 	if hold != nil {
 		hold(cause)
 	}
@@ -205,6 +218,7 @@ func (s *Lease) end(cause error) bool {
 	if !errors.Is(cause, ErrHeld) { // a claim that does not wait left no trace
 		l.abandon(&s.ctx, s.claim)
 	}
+	l.work.Done()
 	return !late
 }
 
@@ -219,13 +233,14 @@ func (s *Lease) expire() {
 	switch {
 	case left > 0:
 	case phase == Unknown:
-		s.end(s.claim.fail("acquire", fmt.Errorf("%w: no answer within the TTL, %v", ErrUnknownOutcome, s.claim.TTL)))
+		s.end(s.claim.fail("acquire", fmt.Errorf("%w: no answer within the TTL, %v", ErrUnknownOutcome, s.claim.TTL)), Held)
 	default:
-		s.end(s.claim.fail("keep", fmt.Errorf("%w: not renewed within %v", ErrLost, s.claim.TTL)))
+		s.end(s.claim.fail("keep", fmt.Errorf("%w: not renewed within %v", ErrLost, s.claim.TTL)), Held)
 	}
 }
 
-// leaseContext ends by the clock: in a process that was stopped, Err tells the truth even before the timer has run.
+// leaseContext is a context that ends with the lease, and by the clock: in a process that was stopped, Err tells the truth
+// even before the timer has run. Contexts derived from it hear of it from the timer.
 type leaseContext struct {
 	context.Context
 	s *Lease

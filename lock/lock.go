@@ -29,9 +29,9 @@
 // Context().Err() afterwards reports the loss, and the token lets the written-to resource refuse a late write
 // (package [github.com/concordkit/concord/lock/fence]).
 //
-// Waiting costs no polling: a grant is pushed. An acquire that ends without a lease leaves nothing behind: the claim
-// is released in the background, and an Acquire of it that arrives even later is refused. If the server cannot be
-// reached for that either, the claim ends with its TTL.
+// Waiting costs no polling: a grant is pushed. An acquire that ends without a lease leaves nothing behind: unless the
+// server has refused it, the claim is released in the background, and an Acquire of it that arrives even later is refused.
+// If the server cannot be reached for that either, the claim ends with its TTL.
 //
 // [Info] tells what an engine promises: one holder always (Consensus), while the server keeps its memory (SingleNode),
 // or while no acknowledged write is lost (AsyncReplicated). Where two can hold, their tokens differ and grow.

@@ -23,8 +23,8 @@ type Options struct {
 	Trace *Trace
 }
 
-// Locker hands out leases that live in a [Backend]. Its methods may be called concurrently. It holds no goroutine while
-// it only holds leases, one timer, and none without leases.
+// Locker hands out leases that live in a [Backend]. Its methods may be called concurrently. New makes one. It has no
+// goroutine while it only holds leases: a timer for each that ends it, and one that renews them all.
 type Locker struct {
 	b      Backend
 	ttl    time.Duration
@@ -33,15 +33,17 @@ type Locker struct {
 	err    error     // what New found wrong
 	base   time.Time // all instants count from here, on the monotonic clock
 	info   atomic.Pointer[Info]
+	life   context.Context // ends with Close
+	die    context.CancelCauseFunc
+	work   sync.WaitGroup // what Close awaits: calls, leases that have not ended, and what runs for either
+	idle   chan struct{}  // closed when all that is done
 
 	mu      sync.Mutex // guards what follows and the leases; never held while waiting or calling out
 	leases  map[*Lease]struct{}
 	watches map[*Watch]struct{}
 	timer   *time.Timer   // runs renew at wake
 	wake    time.Duration // never while the timer is off
-	running int           // goroutines that Close awaits
 	closed  bool
-	idle    chan struct{} // made and closed by Close's rules
 }
 
 const (
@@ -63,12 +65,11 @@ func New(b Backend, o *Options) *Locker {
 		base:    time.Now(),
 		leases:  make(map[*Lease]struct{}),
 		watches: make(map[*Watch]struct{}),
+		idle:    make(chan struct{}),
 		wake:    never,
 	}
+	l.life, l.die = context.WithCancelCause(context.Background())
 	l.err = checkTTL(l.ttl)
-	if b == nil {
-		l.err = fmt.Errorf("%w: nil Backend", ErrInvalid)
-	}
 	if o.Margin < 0 || o.Margin > l.ttl/3 {
 		l.err = fmt.Errorf("%w: margin %v: want 0 to a third of the TTL, %v", ErrInvalid, o.Margin, l.ttl/3)
 	}
@@ -107,6 +108,10 @@ func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 	if err := ended(ctx); err != nil {
 		return nil, c.fail("acquire", err)
 	}
+	if !l.enter() {
+		return nil, c.fail("acquire", ErrClosed)
+	}
+	defer l.work.Done()
 	info, err := l.admit(traced, c)
 	if err != nil {
 		return nil, err
@@ -116,36 +121,49 @@ func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 		return nil, c.fail("acquire", ErrClosed)
 	}
 	if info.Heeds == HeedsContext || info.Heeds == HeedsDeadline && ctx.Done() == nil {
-		stop := context.AfterFunc(ctx, func() { s.end(c.fail("acquire", ended(ctx))) })
+		stop := context.AfterFunc(ctx, func() { s.end(c.fail("acquire", ended(ctx)), Queued) })
 		s.ask(traced)
 		stop()
 	} else {
-		l.spawn(func() { s.ask(traced) })
+		l.work.Go(func() { s.ask(traced) })
 	}
 	select {
 	case <-s.granted:
 	case <-s.ctx.Done():
 	case <-ctx.Done():
-		s.end(c.fail("acquire", ended(ctx)))
+		s.end(c.fail("acquire", ended(ctx)), Held)
 	}
 	if s.begin(ctx) {
 		return s, nil
 	}
-	return nil, context.Cause(&s.ctx)
+	err = context.Cause(&s.ctx)
+	if err == ErrReleased { // by Close, at the instant of the grant
+		err = c.fail("acquire", ErrClosed)
+	}
+	return nil, err
 }
 
-// admit checks c against the engine's Info, which is asked for once.
+// admit checks c against the engine's Info, which is asked for until it is known.
 func (l *Locker) admit(ctx context.Context, c Claim) (*Info, error) {
-	info := l.info.Load()
-	if info == nil {
-		i, err := await(l, ctx, HeedsNothing, func() (Info, error) { return l.b.Info(ctx) })
-		if err != nil {
-			return nil, err
-		}
-		info = &i
-		l.info.Store(info)
+	if info := l.info.Load(); info != nil {
+		return info, info.fit(c)
 	}
-	return info, info.fit(c)
+	ask, stop := context.WithTimeout(ctx, c.TTL)
+	defer stop()
+	defer context.AfterFunc(l.life, stop)()
+	info, err := await(l, ask, HeedsNothing, c, "acquire", func() (Info, error) { return l.b.Info(ask) })
+	switch {
+	case err == nil:
+		l.info.Store(&info)
+		return &info, info.fit(c)
+	case ctx.Err() != nil:
+		return nil, c.fail("acquire", ended(ctx))
+	case l.life.Err() != nil:
+		return nil, c.fail("acquire", ErrClosed)
+	case ask.Err() != nil:
+		return nil, c.fail("acquire", fmt.Errorf("%w within the TTL, %v", ErrBlind, c.TTL))
+	}
+	return nil, err
 }
 
 // Do runs fn while it holds name, and releases it when fn returns or panics. The context of fn ends when ctx ends or the
@@ -173,7 +191,7 @@ func (l *Locker) Do(ctx context.Context, name string, fn func(context.Context, *
 		run, stop = context.WithDeadline(run, at)
 		defer stop()
 	}
-	return fn(run, s)
+	return fn(&leaseContext{run, s}, s)
 }
 
 func (l *Locker) now() time.Duration { return time.Since(l.base) }

@@ -14,7 +14,7 @@ const (
 	maxBatch = 1000 // claims per call of Backend.Renew
 )
 
-// arm makes renew run at the instant at or before; l.mu is held.
+// arm makes renew run at an instant, or before; l.mu is held.
 func (l *Locker) arm(at time.Duration) {
 	if at >= l.wake || l.closed {
 		return
@@ -57,7 +57,7 @@ func (l *Locker) renewBatch(batch []*Lease) {
 	for i, s := range batch {
 		cs[i] = s.current()
 	}
-	l.start(func() {
+	l.work.Go(func() { // the leases hold their own place in the work
 		ctx, stop := context.WithTimeout(context.Background(), cs[0].TTL)
 		defer stop()
 		sent := l.now()
@@ -75,7 +75,7 @@ func (l *Locker) renewBatch(batch []*Lease) {
 // hear acts on the answer to a request that was sent at the instant sent.
 func (s *Lease) hear(sent time.Duration, st State) {
 	if !s.take(sent, st) {
-		s.end(s.claim.fail("keep", ErrLost))
+		s.end(s.claim.fail("keep", ErrLost), Held)
 	}
 }
 
@@ -90,50 +90,95 @@ func (s *Lease) take(sent time.Duration, st State) bool {
 		return true
 	case st.Phase == Gone, now >= time.Duration(s.deadline.Load()):
 		return false
-	case s.phase == Held && sent > s.since && st.Phase != Unknown && (st.Phase != Held || st.Token != s.token):
-		return false // the server has forgotten this grant, as after a failover
 	case st.Phase == Unknown:
-		s.due = min(s.due, now+ttl/retries)
-		l.arm(s.due)
+		s.renewAt(min(s.due, now+ttl/retries))
 		return true
+	case s.phase == Held && sent > s.since && (st.Phase != Held || st.Token != s.token):
+		return false // the server has forgotten this grant, as after a failover
 	}
 	until := sent + ttl - l.marginOf(s.claim) - st.Age
-	s.deadline.Store(max(s.deadline.Load(), int64(until)))
-	s.due = sent + ttl/renewals
-	if st.Phase == Held {
-		s.grant(st.Token)
-	} else if s.phase = max(s.phase, Queued); s.phase == Queued && st.Look > 0 {
-		s.due = min(s.due, now+st.Look)
+	if s.phase == Unknown {
+		return s.first(sent, until, st)
 	}
-	l.arm(s.due)
+	s.deadline.Store(max(s.deadline.Load(), int64(until)))
+	s.renewAt(max(s.due, sent+ttl/renewals))
+	s.stand(st)
 	return true
 }
 
-// notify acts on a push. It can grant or end a claim or ask for a look, but extends nothing: only an answer tells when
-// the server last heard of the claim.
-func (s *Lease) notify(st State) {
-	l := s.l
-	if st.Phase == Gone {
-		s.end(s.claim.fail("keep", ErrLost))
-		return
+// first applies the first answer, which alone may shorten the lease: what was assumed at the send did not know its age.
+// Then comes what was pushed before it. l.mu is held.
+func (s *Lease) first(sent, until time.Duration, st State) bool {
+	now := s.l.now()
+	if until <= now || s.early.Phase == Gone {
+		return false
 	}
+	s.deadline.Store(int64(until))
+	s.expiry.Reset(until - now)
+	s.due = sent + s.claim.TTL/renewals
+	s.phase = Queued
+	s.stand(st)
+	if s.early.Phase == Held {
+		s.grant(s.early.Token)
+	}
+	if s.again {
+		s.due = now
+	}
+	s.renewAt(s.due)
+	return true
+}
+
+// stand applies where the server says that the claim stands; l.mu is held.
+func (s *Lease) stand(st State) {
+	switch {
+	case st.Phase == Held:
+		s.grant(st.Token)
+	case s.phase == Queued && st.Look > 0:
+		s.renewAt(min(s.due, s.l.now()+st.Look))
+	}
+}
+
+// renewAt makes the lease due at an instant; l.mu is held.
+func (s *Lease) renewAt(at time.Duration) {
+	s.due = at
+	s.l.arm(at)
+}
+
+// notify acts on a push. It can grant or end a claim or ask for a look, but extends nothing: only an answer tells when
+// the server last heard of the claim, and before the first one nothing is known of its age.
+func (s *Lease) notify(st State) {
+	if s.pushed(st) {
+		s.end(s.claim.fail("keep", ErrLost), Held)
+	}
+}
+
+// pushed applies a push, or reports that the claim has ended.
+func (s *Lease) pushed(st State) bool {
+	l := s.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case s.phase == Gone:
+	case s.phase == Unknown && st.Phase == Unknown:
+		s.again = true
+	case s.phase == Unknown:
+		s.early = st
+	case st.Phase == Gone:
+		return true
 	case st.Phase == Held:
 		s.grant(st.Token)
 	case st.Phase == Unknown && s.phase == Queued:
-		s.due = l.now()
-		l.arm(s.due)
+		s.renewAt(l.now())
 	}
+	return false
 }
 
-// grant makes the lease held; l.mu is held.
+// grant makes a waiting lease held, unless its time is over, which the timer will say; l.mu is held.
 func (s *Lease) grant(t Token) {
-	if s.phase == Held || s.phase == Gone {
+	now := s.l.now()
+	if s.phase == Held || s.phase == Gone || now >= time.Duration(s.deadline.Load()) {
 		return
 	}
-	s.phase, s.token, s.since = Held, t, s.l.now()
+	s.phase, s.token, s.since = Held, t, now
 	close(s.granted)
 }

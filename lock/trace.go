@@ -6,15 +6,15 @@ import (
 	"log/slog"
 )
 
-// Trace observes a [Locker]. Every hook may be nil. Hooks are called on the goroutine that acquires, waits or ends a
-// lease, so they must be quick.
+// Trace observes a [Locker]. Every hook may be nil. Hooks run on goroutines of the Locker and of its callers, for
+// different claims at the same time. They must be quick, since work waits for them, and must not panic.
 //
 // A hook that starts something returns what ends it, never nil.
 type Trace struct {
-	// Acquire is called before a claim is sent. The context that it returns replaces the caller's; the func that it
-	// returns gets the error of the acquire, or nil.
+	// Acquire is called before a claim is sent. The values of the context that it returns go with the requests of the
+	// acquire; the func that it returns gets the error of the acquire, or nil.
 	Acquire func(ctx context.Context, c Claim) (context.Context, func(error))
-	// Queued is called when a claim has to wait for others.
+	// Queued is called when a claim has to wait for others, maybe after its acquire has ended.
 	Queued func(ctx context.Context, c Claim)
 	// Hold is called when a lease begins. The func that it returns gets the cause of its end: ErrReleased, or an
 	// error that wraps ErrLost.

@@ -32,8 +32,8 @@ type Watch struct {
 // It fails, then or later, with [ErrBlind] when the engine could not tell for a TTL, with the engine's error when it
 // cannot go on, and with [ErrClosed] after Close.
 func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
-	if l.err != nil {
-		return nil, l.err
+	if err := l.usable(); err != nil {
+		return nil, err
 	}
 	if dir == "" {
 		return nil, fmt.Errorf("%w: empty directory", ErrInvalid)
@@ -56,7 +56,7 @@ func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 	}
 	first := w.changed
 	l.watches[w] = struct{}{}
-	l.start(func() { l.follow(run, w, dir) })
+	l.work.Go(func() { l.follow(run, w, dir) })
 	l.mu.Unlock()
 	select {
 	case <-first:
@@ -68,19 +68,22 @@ func (l *Locker) Watch(ctx context.Context, dir string) (*Watch, error) {
 
 // follow runs the backend's watch until it or ctx ends; a client library may not heed ctx.
 func (l *Locker) follow(ctx context.Context, w *Watch, dir string) {
-	_, err := await(l, ctx, HeedsContext, func() (any, error) {
+	_, err := await(l, ctx, HeedsContext, Claim{Dir: dir}, "watch", func() (any, error) {
 		return nil, l.b.Watch(ctx, dir, l.ttl/renewals, w.set)
 	})
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = fmt.Errorf("lock: watch %q: %w", dir, why(ctx))
+	case err == nil: // an engine that gave up without a reason
+		err = fmt.Errorf("lock: watch %q: %w", dir, ErrBlind)
 	}
 	l.mu.Lock()
 	delete(l.watches, w)
 	l.mu.Unlock()
-	w.blind.Stop()
 	w.cancel(nil)
 	w.mu.Lock()
 	w.err = err
+	w.blind.Stop()
 	close(w.done)
 	w.mu.Unlock()
 }
@@ -102,7 +105,7 @@ func (w *Watch) set(hs []Holder) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return
+		return // too late
 	}
 	w.blind.Reset(w.ttl)
 	if w.known && slices.EqualFunc(hs, w.holders, sameHolder) {

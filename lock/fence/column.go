@@ -2,6 +2,7 @@ package fence
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 )
@@ -15,7 +16,9 @@ import (
 //		balance, lease.Token(), id)
 //	err = fenced.Wrote(res, err)
 //
-// A [lock.Token] can be passed as an argument to any driver: it is below 2^53.
+// A token can be passed as an argument to any driver: it is below 2^53. With ? for placeholders it is passed twice. MySQL
+// counts rows that changed, unless the connection has clientFoundRows=true: without it the same holder that writes the
+// same value twice looks stale.
 type Column string
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
@@ -40,6 +43,9 @@ func (c Column) name() string {
 func (c Column) Wrote(res sql.Result, err error) error {
 	if err != nil {
 		return err
+	}
+	if res == nil {
+		return errors.New("fence: no result to look at")
 	}
 	n, err := res.RowsAffected()
 	if err == nil && n == 0 {

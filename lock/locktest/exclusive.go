@@ -110,14 +110,15 @@ func together(s *suite) {
 	l := s.locker()
 	all, err := l.AcquireAll(s.Context(), c, a, b, a)
 	require.NoError(s, err)
-	require.Len(s, all, 3, "a name that is given twice is taken once")
-	for i, lease := range all {
+	require.Len(s, all.All(), 3, "a name that is given twice is taken once")
+	for i, lease := range all.All() {
 		require.NoError(s, all.Context().Err())
 		require.Positive(s, lease.Token())
 		s.held(s.locker(), lock.Claim{Name: []string{a, b, c}[i]})
 	}
 	ctx := all.Context()
-	s.release(all[1])
+	s.release(all.All()[1])
+	require.Error(s, ctx.Err(), "the common context must end with any of the leases")
 	select {
 	case <-ctx.Done():
 	case <-time.After(s.ttl):

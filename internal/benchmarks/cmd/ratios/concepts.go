@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/concordkit/concord/internal/benchmarks/lockbench"
+	"github.com/concordkit/concord/internal/benchmarks/ratio"
+)
+
+// concept is a concept of the library that has goals.
+type concept struct {
+	name    string
+	measure func(ctx context.Context, progress func(string)) (*ratio.Table, error)
+}
+
+// concepts are all of them, in the order of the output.
+var concepts = []concept{
+	{"lock", lockbench.Measure},
+}
+
+func indexOf(name string) int {
+	return slices.IndexFunc(concepts, func(c concept) bool { return c.name == name })
+}
+
+func conceptNames() []string {
+	names := make([]string, len(concepts))
+	for i, c := range concepts {
+		names[i] = c.name
+	}
+	return names
+}

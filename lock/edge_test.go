@@ -1,0 +1,322 @@
+package lock_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/lock"
+	"github.com/concordkit/concord/lock/memlock"
+)
+
+// answering is a memory backend whose Acquire is replaced.
+type answering struct {
+	*memlock.Backend
+	acquire func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error)
+}
+
+func (a *answering) Acquire(ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+	return a.acquire(a.Backend, ctx, c, notify)
+}
+
+// edge runs f with a Locker over an answering backend on virtual time.
+func edge(t *testing.T, acquire func(*memlock.Backend, context.Context, lock.Claim, func(lock.State)) (lock.State, error), f func(*testing.T, *lock.Locker)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := lock.New(&answering{memlock.New(), acquire}, &lock.Options{TTL: ttl})
+		f(t, l)
+		require.NoError(t, l.Close(context.WithoutCancel(t.Context())))
+	})
+}
+
+func TestAgeOfTheFirstAnswerCounts(t *testing.T) {
+	const age = ttl / 2
+	edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+		st, err := b.Acquire(ctx, c, notify)
+		st.Age = age
+		return st, err
+	}, func(t *testing.T, l *lock.Locker) {
+		start := time.Now()
+		lease, err := l.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		require.Equal(t, ttl-ttl/50-age, lease.Expires().Sub(start), "a claim on an older lease ends with that")
+	})
+}
+
+func TestAgeBeyondTheTTLIsALoss(t *testing.T) {
+	edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+		st, err := b.Acquire(ctx, c, notify)
+		st.Age = ttl
+		return st, err
+	}, func(t *testing.T, l *lock.Locker) {
+		_, err := l.Acquire(t.Context(), "a")
+		require.ErrorIs(t, err, lock.ErrLost)
+	})
+}
+
+func TestPushBeforeAnAnswerThatFails(t *testing.T) {
+	edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+		st, err := b.Acquire(ctx, c, notify)
+		if err == nil {
+			notify(st)
+		}
+		time.Sleep(time.Second)
+		return lock.State{}, errLink
+	}, func(t *testing.T, l *lock.Locker) {
+		_, err := l.Acquire(t.Context(), "a")
+		require.ErrorIs(t, err, errLink, "nothing is known of the age of a claim before the first answer")
+	})
+}
+
+func TestPushBeforeTheAnswerCounts(t *testing.T) {
+	for name, push := range map[string]lock.State{"the grant": {Phase: lock.Held}, "a hint": {}} {
+		t.Run(name, func(t *testing.T) {
+			var held lock.Claim
+			edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+				if held.ID == "" {
+					held = c
+					return b.Acquire(ctx, c, notify)
+				}
+				st, err := b.Acquire(ctx, c, func(st lock.State) { push.Token = st.Token })
+				b.Release(ctx, held)
+				notify(push)
+				return st, err // Queued, as it was
+			}, func(t *testing.T, l *lock.Locker) {
+				_, err := l.Acquire(t.Context(), "a")
+				require.NoError(t, err)
+				start := time.Now()
+				lease, err := l.Acquire(t.Context(), "a")
+				require.NoError(t, err)
+				require.Zero(t, time.Since(start), "what was pushed early must not be forgotten")
+				require.NoError(t, lease.Release())
+			})
+		})
+	}
+}
+
+func TestPushAfterTheDeadlineGrantsNothing(t *testing.T) {
+	for range 50 {
+		edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+			time.AfterFunc(ttl-ttl/50, func() { notify(lock.State{Phase: lock.Held, Token: 7}) })
+			return lock.State{Phase: lock.Queued}, nil
+		}, func(t *testing.T, l *lock.Locker) {
+			time.AfterFunc(ttl/10, func() {}) // renewals of a claim that is not there say so
+			_, err := l.Acquire(t.Context(), "a")
+			require.ErrorIs(t, err, lock.ErrLost)
+		})
+	}
+}
+
+func TestCloseAndCancelAtOnce(t *testing.T) {
+	var odd atomic.Int32
+	trace := &lock.Trace{Hold: func(context.Context, lock.Claim) func(error) {
+		return func(cause error) {
+			if !errors.Is(cause, lock.ErrReleased) && !errors.Is(cause, lock.ErrLost) {
+				odd.Add(1)
+			}
+		}
+	}}
+	for range 1000 {
+		b := memlock.New()
+		l, other := lock.New(b, &lock.Options{Trace: trace}), lock.New(b, nil)
+		first, err := other.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				lease, err := l.Acquire(ctx, "a")
+				if (lease == nil) == (err == nil) {
+					t.Errorf("Acquire returned %v, %v", lease, err)
+				}
+				if errors.Is(err, lock.ErrReleased) {
+					t.Errorf("a wait that Close ended says %v", err)
+				}
+			})
+		}
+		runtime.Gosched()
+		wg.Go(func() { first.Release() })
+		wg.Go(cancel)
+		wg.Go(func() {
+			if err := l.Close(context.WithoutCancel(t.Context())); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		wg.Wait()
+		next, err := other.TryAcquire(t.Context(), "a")
+		require.NoError(t, err, "Close must leave nothing behind")
+		require.NoError(t, next.Release())
+		require.NoError(t, other.Close(t.Context()))
+	}
+	require.Zero(t, odd.Load(), "a hold ends released or lost")
+}
+
+func TestReleaseDuringClose(t *testing.T) {
+	for range 2000 {
+		b := memlock.New()
+		l := lock.New(b, nil)
+		lease, err := l.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := lease.Release(); err != nil {
+				t.Errorf("Release: %v", err)
+			}
+		})
+		wg.Go(func() { l.Close(t.Context()) })
+		wg.Wait()
+		_, err = lock.New(b, nil).TryAcquire(t.Context(), "a")
+		require.NoError(t, err, "Close must leave nothing behind")
+	}
+}
+
+func TestErrAfterExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFaulty()
+		b.renew = func() error { return errLink }
+		l := lock.New(b, &lock.Options{TTL: ttl})
+		lease, err := l.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				time.Sleep(time.Until(lease.Expires()))
+				if lease.Context().Err() == nil {
+					t.Errorf("no error at the instant that Expires told")
+				}
+			})
+		}
+		wg.Wait()
+		require.NoError(t, l.Close(t.Context()))
+	})
+}
+
+// deaf is an engine that heeds contexts where a method hangs.
+type deaf struct {
+	*memlock.Backend
+	hang func(ctx context.Context) error
+}
+
+func (d *deaf) Info(ctx context.Context) (lock.Info, error) {
+	if d.hang == nil {
+		return d.Backend.Info(ctx)
+	}
+	return lock.Info{}, d.hang(ctx)
+}
+
+func TestCloseEndsAnAcquireThatAsksForInfo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heed := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		l := lock.New(&deaf{memlock.New(), heed}, &lock.Options{TTL: ttl})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := l.Acquire(ctx, "a")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, lock.ErrUnknownOutcome, "nothing was claimed")
+		require.ErrorContains(t, err, `lock: acquire "a"`)
+		_, err = l.Acquire(t.Context(), "a")
+		require.ErrorIs(t, err, lock.ErrBlind, "an engine that says nothing is not waited for")
+		got := make(chan error, 1)
+		go func() { _, err := l.Acquire(t.Context(), "a"); got <- err }()
+		synctest.Wait()
+		require.NoError(t, l.Close(t.Context()))
+		require.ErrorIs(t, <-got, lock.ErrClosed)
+	})
+}
+
+func TestCancelledAcquireAllIsPrompt(t *testing.T) {
+	bubble(t, func(t *testing.T, b *faulty, l *lock.Locker) {
+		held, err := lock.New(b.Backend, nil).Acquire(t.Context(), "c")
+		require.NoError(t, err)
+		hang := make(chan struct{})
+		b.release = func(lock.Claim) error { <-hang; return nil }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = l.AcquireAll(ctx, "a", "b", "c")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start), "what it held is released in the background")
+		close(hang)
+		require.NoError(t, held.Release())
+	})
+}
+
+func TestCommonContextTellsTheTruth(t *testing.T) {
+	l := lock.New(memlock.New(), nil)
+	all, err := l.AcquireAll(t.Context(), "a", "b")
+	require.NoError(t, err)
+	require.NoError(t, all.Context().Err())
+	require.NoError(t, all.All()[1].Release())
+	require.ErrorIs(t, all.Context().Err(), context.Canceled)
+	<-all.Context().Done()
+	require.ErrorIs(t, context.Cause(all.Context()), lock.ErrReleased)
+	require.NoError(t, all.Release())
+}
+
+// stuck is an engine whose SetValue hangs until its context ends.
+type stuck struct{ *memlock.Backend }
+
+func (s stuck) SetValue(ctx context.Context, _ lock.Claim) (bool, error) {
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+func TestSetValueEndsWithItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lock.New(stuck{memlock.New()}, nil)
+		lease, err := l.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		got := make(chan error, 1)
+		go func() { got <- lease.SetValue(t.Context(), nil) }()
+		synctest.Wait()
+		require.NoError(t, lease.Release())
+		require.Error(t, <-got)
+		require.NoError(t, l.Close(t.Context()))
+	})
+}
+
+func TestCorruptDataIsNotReleasedAgainAndAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, b *faulty, l *lock.Locker) {
+		b.acquire = func(lock.Claim) error { return lock.ErrCorrupt }
+		b.release = func(lock.Claim) error { return lock.ErrCorrupt }
+		_, err := l.Acquire(t.Context(), "a")
+		require.ErrorIs(t, err, lock.ErrCorrupt)
+		time.Sleep(2 * ttl)
+		require.EqualValues(t, 1, b.releases.Load())
+	})
+}
+
+// quitting is an engine whose watch gives up without a reason.
+type quitting struct{ *memlock.Backend }
+
+func (quitting) Watch(context.Context, string, time.Duration, func([]lock.Holder)) error { return nil }
+
+func TestWatchThatGivesUpHasAnError(t *testing.T) {
+	l := lock.New(quitting{memlock.New()}, nil)
+	_, err := l.Watch(t.Context(), "d")
+	require.ErrorIs(t, err, lock.ErrBlind)
+	require.NoError(t, l.Close(t.Context()))
+}
+
+func TestOfRefusesZero(t *testing.T) {
+	l := lock.New(memlock.New(), nil)
+	for _, c := range []lock.Claim{lock.Claim{Name: "a"}.Of(1, 0), lock.Claim{Name: "a"}.Of(0, 5)} {
+		_, err := l.Claim(t.Context(), c)
+		require.ErrorIs(t, err, lock.ErrInvalid, "a limit that was left out must not mean none")
+	}
+}
+
+func TestZeroLocker(t *testing.T) {
+	var l lock.Locker
+	_, err := l.Acquire(t.Context(), "a")
+	require.ErrorIs(t, err, lock.ErrInvalid)
+	_, err = l.Watch(t.Context(), "a")
+	require.ErrorIs(t, err, lock.ErrInvalid)
+}
