@@ -2,6 +2,7 @@
 -- waiters only as far as the rule looks.
 local LOOKERS = 8 -- so many waiters look when a claim ahead ends; the others at their next renewal
 local LOOK_MAX = 3600000000 -- no claim lives longer
+local PURGE_BYTES, PURGE_ODDS = 8192, 8 -- about 100 waiters; once in so many requests that have to wait
 local held, me = {}, nil -- the live holders; my record among them
 local used, room, soonest = 0, ALL, EXACT
 local changed, set, gone, told = false, {}, {}, {} -- what save writes, deletes and publishes
@@ -116,8 +117,10 @@ local function grant()
   if at > 1 then queue = table.concat(kept) .. string.sub(queue, at) end
 end
 
--- purge drops the dead among all waiters, so that a line which does not move stays as short as its live waiters.
+-- purge drops the dead among all waiters, so that a line which does not move stays about as long as its live waiters. It
+-- costs time in proportion to the line: a short line does without, a long one is purged now and then.
 local function purge()
+  if #queue < PURGE_BYTES or now % PURGE_ODDS > 0 then return end
   local parts = {}
   for i, r in ipairs(alive(records(queue))) do parts[i] = write(r) end
   queue = table.concat(parts)
@@ -152,15 +155,17 @@ end
 
 -- look returns in how many microseconds a claim ahead of mine may have ended, or 0 where others look first.
 local function look()
-  local at, ahead = 1, 0
-  while at <= #queue and ahead < LOOKERS do
+  local ahead, at = {}, 1
+  while at <= #queue and #ahead < LOOKERS do
     local r = record(queue, at)
-    if r.id == id then return math.max(1, math.min(soonest - now, LOOK_MAX)) end
-    local x = ends(r)
-    if r.w > 0 and x > now then
-      ahead = ahead + 1
-      soonest = math.min(soonest, x)
+    if r.id == id then
+      for _, a in ipairs(ahead) do
+        local x = ends(a)
+        if a.w > 0 and x > now then soonest = math.min(soonest, x) end
+      end
+      return math.max(1, math.min(soonest - now, LOOK_MAX))
     end
+    ahead[#ahead + 1] = r
     at = r.stop + 1
   end
   return 0

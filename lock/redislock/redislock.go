@@ -1,7 +1,7 @@
 // Package redislock keeps leases on Redis, on one server or whatever a [redis.UniversalClient] reaches but a
 // [redis.Ring].
 //
-//	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"})
+//	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 //	locks := lock.New(redislock.New(rdb, nil), nil)
 //
 // Every request is one script, a free acquire and a release are one request each, and a release hands over to the next

@@ -101,7 +101,8 @@ func (s *Server) Stop() {
 // Socket returns the path of the socket.
 func (s *Server) Socket() string { return filepath.Join(s.dir, "s") }
 
-// Client returns a client with go-redis's defaults. The caller closes it.
+// Client returns a client with the one option that redislock recommends, which go-redis leaves off by default. The caller
+// closes it.
 func (s *Server) Client() *redis.Client {
-	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.Socket()})
+	return redis.NewClient(&redis.Options{Network: "unix", Addr: s.Socket(), ContextTimeoutEnabled: true})
 }

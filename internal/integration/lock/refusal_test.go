@@ -137,6 +137,31 @@ func TestWatchedDirectoryForgetsTheDead(t *testing.T) {
 	}
 }
 
+func TestLongLineForgetsTheDead(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	rdb := s.Dial(t, nil)
+	b := redislock.New(rdb, nil)
+	join := func(id string, ttl time.Duration) {
+		c := lock.Claim{Name: "long", ID: id, Weight: 1, Capacity: 1, TTL: ttl}
+		_, err := b.Acquire(t.Context(), c, func(lock.State) {})
+		require.NoError(t, err)
+		t.Cleanup(func() { b.Release(context.Background(), c) })
+	}
+	join("holder", time.Minute)
+	join("first", time.Minute) // keeps the rule from walking further
+	for i := range 500 {
+		join(fmt.Sprint("dead", i), lock.MinTTL)
+	}
+	time.Sleep(lock.MinTTL)
+	for i := range 100 {
+		join(fmt.Sprint("live", i), time.Minute)
+	}
+	line, err := rdb.HGet(t.Context(), "concord:lock:n:{long}", "q").Result()
+	require.NoError(t, err)
+	require.NotContains(t, line, "dead", "a line that does not move must lose its dead")
+}
+
 func TestWatchAgainIsSubscribed(t *testing.T) {
 	t.Parallel()
 	s := redisserver.StartOrMini(t)
