@@ -132,9 +132,9 @@ func TestLostPushIsRepaired(t *testing.T) { // T8
 	s := redisserver.Start(t) // miniredis knows no CLIENT KILL
 	admin := s.Dial(t, nil)
 	holder := direct(t, s)
-	trace, queued := queueing()
-	waiter := linked(t, s, nil, trace)
 	for i := range 5 {
+		trace, queued := queueing()
+		waiter := linked(t, s, nil, trace) // a connection that breaks again and again is opened ever more slowly
 		key := fmt.Sprint("push-", i)
 		lease := holder.acquire(t, key)
 		got := queue(t, waiter, queued, key)
