@@ -1,6 +1,8 @@
 package memlock_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,4 +17,11 @@ func TestConformance(t *testing.T) {
 		b := memlock.New()
 		return func() lock.Backend { return b }
 	}, &locktest.Options{TTL: time.Minute, Bubble: synctest.Test})
+}
+
+func ExampleNew() {
+	locks := lock.New(memlock.New(), nil)
+	lease, err := locks.Acquire(context.Background(), "a")
+	fmt.Println(lease.Token(), err)
+	// Output: 1 <nil>
 }

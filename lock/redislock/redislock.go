@@ -310,7 +310,7 @@ func fail(verb string, c lock.Claim, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case redis.HasErrorPrefix(err, "WRONGTYPE") || isReply(err) && strings.Contains(err.Error(), "CORRUPT"):
+	case says(err, "WRONGTYPE"), says(err, "CORRUPT"):
 		err = fmt.Errorf("%w: %w", lock.ErrCorrupt, err)
 	case !certain(err):
 		err = fmt.Errorf("%w: %w", lock.ErrUnknownOutcome, err)
@@ -320,13 +320,17 @@ func fail(verb string, c lock.Claim, err error) error {
 
 // certain reports whether err can only mean that nothing was done, and that trying again would not help.
 func certain(err error) bool {
-	for _, prefix := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "CROSSSLOT"} {
-		if redis.HasErrorPrefix(err, prefix) {
+	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "CROSSSLOT"} {
+		if says(err, code) {
 			return true
 		}
 	}
 	return errors.Is(err, lock.ErrInvalid) || errors.Is(err, lock.ErrCorrupt) || errors.Is(err, redis.ErrClosed)
 }
+
+// says reports whether the server has replied with an error of that code. Servers before Redis 7 wrap the errors that a
+// script meets in a text of their own.
+func says(err error, code string) bool { return isReply(err) && strings.Contains(err.Error(), code) }
 
 func isReply(err error) bool {
 	_, ok := errors.AsType[redis.Error](err)

@@ -71,6 +71,8 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 	err = fail("acquire", c, replyError("WRONGTYPE Operation against a key"))
 	require.ErrorIs(t, err, lock.ErrCorrupt)
 	require.NotErrorIs(t, err, lock.ErrUnknownOutcome)
+	err = fail("acquire", c, replyError("ERR Error running script (call to f_1): @user_script: 15: WRONGTYPE Operation"))
+	require.ErrorIs(t, err, lock.ErrCorrupt, "Redis 6 wraps")
 	err = fail("acquire", c, replyError("ERR user_script:24: CORRUPT data in concord:lock:n:{a}"))
 	require.ErrorIs(t, err, lock.ErrCorrupt)
 	err = fail("acquire", c, replyError("NOPERM this user has no permissions"))
