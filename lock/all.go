@@ -41,7 +41,10 @@ func (l *Locker) AcquireAll(ctx context.Context, names ...string) (*Leases, erro
 			ls.all = append(ls.all, s)
 			defer context.AfterFunc(s.Context(), func() { cancel(context.Cause(s.Context())) })()
 		}
-		if lost := ls.ended(); lost != nil {
+		switch lost := ls.ended(); {
+		case lost == ErrReleased: // nobody but Close can have
+			err = fmt.Errorf("lock: acquire %q: %w", names, ErrClosed)
+		case lost != nil:
 			err = lost
 		}
 		if err != nil {
@@ -58,8 +61,8 @@ func (l *Locker) AcquireAll(ctx context.Context, names ...string) (*Leases, erro
 // join makes the common context.
 func (ls *Leases) join() {
 	ctx, cancel := context.WithCancelCause(ls.all[0].Context())
-	ls.ctx = &leasesContext{ctx, ls}
 	end := func() { cancel(ls.ended()) }
+	ls.ctx = &leasesContext{ctx, ls, end}
 	for _, s := range ls.all {
 		context.AfterFunc(s.Context(), end)
 	}
@@ -93,16 +96,14 @@ func (ls *Leases) Release() error {
 // leasesContext looks at all leases, so that Err tells the truth before a goroutine could bring the news.
 type leasesContext struct {
 	context.Context
-	ls *Leases
+	ls  *Leases
+	end func()
 }
 
 // Err implements context.Context.
 func (c *leasesContext) Err() error {
-	if err := c.Context.Err(); err != nil {
-		return err
+	if c.Context.Err() == nil && c.ls.ended() != nil {
+		c.end()
 	}
-	if c.ls.ended() != nil {
-		return context.Canceled
-	}
-	return nil
+	return c.Context.Err()
 }

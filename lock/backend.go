@@ -135,7 +135,9 @@ type Heed int
 const (
 	// HeedsNothing may block longer than the context lasts.
 	HeedsNothing Heed = iota
-	// HeedsDeadline returns at the deadline of a context, but not when it is cancelled before.
+	// HeedsDeadline returns at the deadline of a context, but not when it is cancelled before. Releases, and acquires
+	// with a context that cannot be cancelled, then run on the caller's goroutine: Close has to wait for their deadline,
+	// that of the lease.
 	HeedsDeadline
 	// HeedsContext returns when a context ends.
 	HeedsContext

@@ -38,7 +38,7 @@ func (l *Locker) withdraw(ctx context.Context, c Claim) error {
 // await runs f and returns its answer, or the end of ctx when that comes first: a client library may not heed ctx. It
 // stays on this goroutine where the engine heeds as much as needed.
 func await[T any](l *Locker, ctx context.Context, needed Heed, c Claim, verb string, f func() (T, error)) (T, error) {
-	if info := l.info.Load(); ctx.Done() == nil || needed > HeedsNothing && info != nil && info.Heeds >= needed {
+	if info := l.info.Load(); needed > HeedsNothing && info != nil && info.Heeds >= needed {
 		return f()
 	}
 	type answer struct {

@@ -14,6 +14,9 @@ const quitters = 64
 // most until ctx ends; then it returns the error of ctx, and the rest goes on. What it could not release ends with its
 // TTL. The Locker cannot be used afterwards. The Backend and its client stay as they are.
 func (l *Locker) Close(ctx context.Context) error {
+	if l.die == nil {
+		return nil // a Locker that New has not made holds nothing
+	}
 	l.mu.Lock()
 	if !l.closed {
 		l.closed = true

@@ -248,6 +248,88 @@ func TestCancelledAcquireAllIsPrompt(t *testing.T) {
 	})
 }
 
+func TestCauseThatLooksHeldIsWithdrawn(t *testing.T) {
+	bubble(t, func(t *testing.T, b *faulty, l *lock.Locker) {
+		other := lock.New(b.Backend, nil)
+		first, err := other.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(lock.ErrHeld) }) // as errgroup does with another member's error
+		_, err = l.Acquire(ctx, "a")
+		require.ErrorIs(t, err, context.Canceled)
+		synctest.Wait()
+		require.NoError(t, first.Release())
+		next, err := other.TryAcquire(t.Context(), "a")
+		require.NoError(t, err, "a cancelled acquire leaves nothing behind, whatever the cause")
+		require.NoError(t, next.Release())
+		require.NoError(t, other.Close(t.Context()))
+	})
+}
+
+func TestAgedLeaseIsRenewedInTime(t *testing.T) {
+	for _, age := range []time.Duration{ttl / 2, ttl * 7 / 10, ttl * 9 / 10} {
+		bubble(t, func(t *testing.T, b *faulty, _ *lock.Locker) {
+			aged := &answering{b.Backend, func(m *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
+				st, err := m.Acquire(ctx, c, notify)
+				st.Age = age
+				return st, err
+			}}
+			l := lock.New(aged, &lock.Options{TTL: ttl})
+			lease, err := l.Acquire(t.Context(), "a")
+			require.NoError(t, err)
+			time.Sleep(3 * ttl)
+			require.NoError(t, lease.Context().Err(), "a lease of age %v must be renewed in what is left", age)
+			require.NoError(t, l.Close(t.Context()))
+		})
+	}
+}
+
+func TestAcquireAllThatCloseEnds(t *testing.T) {
+	for range 300 {
+		b := memlock.New()
+		held, err := lock.New(b, nil).Acquire(t.Context(), "b")
+		require.NoError(t, err)
+		l := lock.New(b, nil)
+		got := make(chan error, 1)
+		go func() { _, err := l.AcquireAll(t.Context(), "a", "b"); got <- err }()
+		runtime.Gosched()
+		require.NoError(t, l.Close(t.Context()))
+		require.ErrorIs(t, <-got, lock.ErrClosed)
+		require.NoError(t, held.Release())
+	}
+}
+
+// failing is an engine that cannot renew one name.
+type failing struct {
+	*memlock.Backend
+	tries atomic.Int32
+}
+
+func (f *failing) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, error) {
+	states, err := f.Backend.Renew(ctx, cs)
+	for i, c := range cs {
+		if c.Name == "failing" {
+			f.tries.Add(1)
+			states[i] = lock.State{}
+		}
+	}
+	return states, err
+}
+
+func TestOthersDoNotHurryRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &failing{Backend: memlock.New()}
+		l := lock.New(b, nil)
+		_, err := l.Claim(t.Context(), lock.Claim{Name: "failing", TTL: time.Hour})
+		require.NoError(t, err)
+		_, err = l.Claim(t.Context(), lock.Claim{Name: "busy", TTL: lock.MinTTL})
+		require.NoError(t, err)
+		time.Sleep(30 * time.Minute)
+		require.Less(t, b.tries.Load(), int32(10), "a lease goes along in the last quarter of its wait, not before")
+		require.NoError(t, l.Close(t.Context()))
+	})
+}
+
 func TestCommonContextTellsTheTruth(t *testing.T) {
 	l := lock.New(memlock.New(), nil)
 	all, err := l.AcquireAll(t.Context(), "a", "b")
@@ -255,8 +337,8 @@ func TestCommonContextTellsTheTruth(t *testing.T) {
 	require.NoError(t, all.Context().Err())
 	require.NoError(t, all.All()[1].Release())
 	require.ErrorIs(t, all.Context().Err(), context.Canceled)
-	<-all.Context().Done()
 	require.ErrorIs(t, context.Cause(all.Context()), lock.ErrReleased)
+	<-all.Context().Done()
 	require.NoError(t, all.Release())
 }
 
@@ -315,8 +397,40 @@ func TestOfRefusesZero(t *testing.T) {
 
 func TestZeroLocker(t *testing.T) {
 	var l lock.Locker
+	require.NoError(t, l.Close(t.Context()))
 	_, err := l.Acquire(t.Context(), "a")
 	require.ErrorIs(t, err, lock.ErrInvalid)
 	_, err = l.Watch(t.Context(), "a")
 	require.ErrorIs(t, err, lock.ErrInvalid)
+}
+
+// hinting is an engine whose first renewal is overtaken by a hint: its answer is older than what the hint is about.
+type hinting struct {
+	*memlock.Backend
+	notify   func(lock.State)
+	renewals int
+}
+
+func (h *hinting) Acquire(_ context.Context, _ lock.Claim, notify func(lock.State)) (lock.State, error) {
+	h.notify = notify
+	return lock.State{Phase: lock.Queued}, nil
+}
+
+func (h *hinting) Renew(context.Context, []lock.Claim) ([]lock.State, error) {
+	if h.renewals++; h.renewals == 1 {
+		h.notify(lock.State{})
+		return []lock.State{{Phase: lock.Queued}}, nil
+	}
+	return []lock.State{{Phase: lock.Held, Token: 7}}, nil
+}
+
+func TestHintDuringARenewalIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lock.New(&hinting{Backend: memlock.New()}, &lock.Options{TTL: ttl})
+		start := time.Now()
+		_, err := l.Acquire(t.Context(), "a")
+		require.NoError(t, err)
+		require.Equal(t, ttl/3, time.Since(start), "an answer that is older than a hint must not put off the look")
+		require.NoError(t, l.Close(t.Context()))
+	})
 }

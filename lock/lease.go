@@ -23,9 +23,10 @@ type Lease struct {
 	// Guarded by l.mu. The token is settled once granted is closed.
 	phase Phase // Unknown until the first answer
 	token Token
-	value []byte        // what watchers see, claim.Value at first
+	value []byte        // what watchers are to see, claim.Value at first
 	early State         // what was pushed before the first answer
-	again bool          // an early push asked to look again
+	again bool          // a push before the first answer asked to look
+	asked time.Duration // when the last request was sent
 	since time.Duration // when the grant was heard of
 	due   time.Duration // when to renew
 	hold  func(error)   // the hook's end, nil before the grant
@@ -65,7 +66,7 @@ func (s *Lease) Context() context.Context { return &s.ctx }
 // of an earlier holder.
 func (s *Lease) Token() Token { return s.token }
 
-// Claim returns the claim that was granted, with its defaults filled in.
+// Claim returns the claim that was granted, with its defaults filled in and the value that was set last.
 func (s *Lease) Claim() Claim {
 	s.l.mu.Lock()
 	defer s.l.mu.Unlock()
@@ -108,9 +109,12 @@ func (s *Lease) SetValue(ctx context.Context, value []byte) error {
 	defer cancel(nil)
 	defer context.AfterFunc(&s.ctx, func() { cancel(context.Cause(&s.ctx)) })()
 	held, err := await(s.l, ctx, HeedsContext, c, "set the value of", func() (bool, error) { return s.l.b.SetValue(ctx, c) })
-	if err == nil && !held {
+	switch {
+	case err == nil && !held:
 		err = c.fail("set the value of", ErrLost)
 		s.end(err, Held)
+	case err != nil && s.ctx.Err() != nil:
+		err = c.fail("set the value of", fmt.Errorf("%w: %w", context.Cause(&s.ctx), err))
 	}
 	return err
 }
@@ -215,7 +219,7 @@ func (s *Lease) end(cause error, most Phase) bool {
 	}
 	s.outcome = cause
 	close(s.done)
-	if !errors.Is(cause, ErrHeld) { // a claim that does not wait left no trace
+	if errors.Unwrap(cause) != ErrHeld { // ask's own: a claim that does not wait left no trace
 		l.abandon(&s.ctx, s.claim)
 	}
 	l.work.Done()
@@ -267,3 +271,6 @@ func (r *request) Deadline() (time.Time, bool) { return r.deadline, true }
 
 // Value implements context.Context.
 func (r *request) Value(key any) any { return r.values.Value(key) }
+
+// AfterFunc spares contexts that are derived from r a goroutine.
+func (r *request) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(r.leaseContext, f) }

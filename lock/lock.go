@@ -57,7 +57,8 @@ var (
 	ErrClosed = errors.New("lock: closed")
 	// ErrInvalid reports bad input. The error that wraps it names the value and the rule; nothing was sent.
 	ErrInvalid = errors.New("lock: invalid")
-	// ErrBlind ends a [Watch] that could not learn who holds for a TTL.
+	// ErrBlind ends a [Watch] that could not learn who holds for a TTL, and an acquire on an engine that does not say
+	// what it is.
 	ErrBlind = errors.New("lock: no word from the engine")
 	// ErrCorrupt reports that a server holds something under the lock's key that is not a lock's. Nothing is granted
 	// until it is removed.

@@ -80,7 +80,8 @@ func New(b Backend, o *Options) *Locker {
 //
 // When ctx ends first, its error is returned at once and the claim is withdrawn in the background; [Locker.Close] waits
 // for that. Other errors: [ErrInvalid], [ErrClosed], [ErrCorrupt], [ErrLost] when the place in line could not be kept,
-// [ErrUnknownOutcome] with the engine's own error; after any of them the claim is withdrawn too.
+// [ErrBlind] when the engine has not even said what it is, [ErrUnknownOutcome] with the engine's own error; after any of
+// them the claim is withdrawn too.
 func (l *Locker) Acquire(ctx context.Context, name string) (*Lease, error) {
 	return l.Claim(ctx, Claim{Name: name})
 }
@@ -112,7 +113,7 @@ func (l *Locker) claim(ctx, traced context.Context, c Claim) (*Lease, error) {
 		return nil, c.fail("acquire", ErrClosed)
 	}
 	defer l.work.Done()
-	info, err := l.admit(traced, c)
+	info, err := l.admit(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ const (
 	renewals = 3    // per TTL
 	retries  = 12   // per TTL, after a renewal that failed
 	maxBatch = 1000 // claims per call of Backend.Renew
+	along    = 4    // the last quarter of its wait is when a lease goes along with others
 )
 
 // arm makes renew run at an instant, or before; l.mu is held.
@@ -35,9 +36,9 @@ func (l *Locker) renew() {
 	now, next := l.now(), never
 	due := map[time.Duration][]*Lease{}
 	for s := range l.leases {
-		ttl := s.claim.TTL
-		if s.due <= now+ttl/retries {
+		if ttl := s.claim.TTL; now >= s.due-(s.due-s.asked)/along {
 			due[ttl] = append(due[ttl], s)
+			s.asked = now
 			s.due = now + ttl/renewals // ask again if this one hangs
 		}
 		next = min(next, s.due)
@@ -101,7 +102,10 @@ func (s *Lease) take(sent time.Duration, st State) bool {
 		return s.first(sent, until, st)
 	}
 	s.deadline.Store(max(s.deadline.Load(), int64(until)))
-	s.renewAt(max(s.due, sent+ttl/renewals))
+	// The next renewal was planned when this one was sent; what has come before that since then, a hint, stands.
+	if st.Age > 0 {
+		s.renewAt(min(s.due, sent+(ttl-st.Age)/renewals))
+	}
 	s.stand(st)
 	return true
 }
@@ -115,7 +119,7 @@ func (s *Lease) first(sent, until time.Duration, st State) bool {
 	}
 	s.deadline.Store(int64(until))
 	s.expiry.Reset(until - now)
-	s.due = sent + s.claim.TTL/renewals
+	s.asked, s.due = sent, sent+(s.claim.TTL-st.Age)/renewals
 	s.phase = Queued
 	s.stand(st)
 	if s.early.Phase == Held {
@@ -161,8 +165,9 @@ func (s *Lease) pushed(st State) bool {
 	case s.phase == Gone:
 	case s.phase == Unknown && st.Phase == Unknown:
 		s.again = true
-	case s.phase == Unknown:
+	case s.phase == Unknown && s.early.Phase != Gone:
 		s.early = st
+	case s.phase == Unknown:
 	case st.Phase == Gone:
 		return true
 	case st.Phase == Held:
