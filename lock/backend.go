@@ -15,8 +15,8 @@ import (
 // An error that leaves the outcome open wraps [ErrUnknownOutcome]. A method need not return before its client library
 // does: a Locker waits for it no longer than [Info.Heeds] says that is safe.
 type Backend interface {
-	// Acquire puts c in line and returns where it stands: Held with its token, Queued, or Gone when c was released
-	// before. It does not wait for holders. With NoWait a claim that cannot hold at once leaves no trace and Queued
+	// Acquire puts c in line and returns where it stands: Held with its token, Queued, or Gone when c is refused
+	// since its Release came first. It does not wait for holders. With NoWait a claim that cannot hold at once leaves no trace and Queued
 	// is returned. While c is Queued later changes reach notify, which does not block: Held with the token at the
 	// grant, Gone at its end, or Unknown when a change may have been missed. Calls may be lost, repeated, early or
 	// late; none comes long after Release. Acquiring an ID again renews it. The context ends with the acquire or the

@@ -4,6 +4,8 @@ local lives, fresh = mine > now, false
 if r and r.w == 0 and lives then return { GONE, '0', 0 } end
 if not me and not (r and lives) then
   if r then cut(at, r) end
+  gone[#gone + 1] = 'x' .. id
+  gone[#gone + 1] = 'v' .. id
   fresh = true
   queue = queue .. write({ id = id, w = tonumber(ARGV[7]), c = tonumber(ARGV[8]), y = ARGV[10] })
 end

@@ -101,7 +101,8 @@ local function grant()
     else
       local client = push .. r.y
       if counted and r.id ~= id and deaf[client] == nil then
-        deaf[client] = tonumber(redis.call('PUBSUB', 'NUMSUB', client)[2]) == 0
+        local heard = redis.pcall('PUBSUB', 'NUMSUB', client) -- a user may not be allowed to ask
+        deaf[client] = not heard.err and tonumber(heard[2]) == 0
       end
       if r.id ~= id and deaf[client] then
         kept[#kept + 1] = string.sub(queue, at, r.stop)
@@ -161,11 +162,11 @@ local function look()
     if r.id == id then
       for _, a in ipairs(ahead) do
         local x = ends(a)
-        if a.w > 0 and x > now then soonest = math.min(soonest, x) end
+        if x > now then soonest = math.min(soonest, x) end
       end
       return math.max(1, math.min(soonest - now, LOOK_MAX))
     end
-    ahead[#ahead + 1] = r
+    if r.w > 0 then ahead[#ahead + 1] = r end
     at = r.stop + 1
   end
   return 0

@@ -16,8 +16,8 @@ const (
 	// linger is how long the push connection outlives its last use, so that a busy process does not subscribe for
 	// every wait.
 	linger = 10 * time.Second
-	// quiet is how long the push connection may be silent before it is asked for a sign of life, and then again before
-	// it counts as dead.
+	// quiet is how long the push connection may be silent before the client publishes to itself, and then again before
+	// the connection counts as dead. It may be alive and lead to a server that was the master once.
 	quiet = 15 * time.Second
 	// Pauses between tries to subscribe again.
 	minPause, maxPause = 20 * time.Millisecond, time.Second
@@ -91,29 +91,21 @@ func (k *link) forget(id string) {
 	k.drop(id)
 }
 
-// drop is forget under k.mu. It reports whether the claim was waiting.
-func (k *link) drop(id string) bool {
-	if k.waits[id] == nil {
-		return false
+// drop is forget under k.mu.
+func (k *link) drop(id string) {
+	if k.waits[id] != nil {
+		delete(k.waits, id)
+		k.rest()
 	}
-	delete(k.waits, id)
-	k.rest()
-	return true
 }
 
-// settle forgets the claims that wait no longer. A grant that nobody pushed shows a link that the server does not know: it
-// may lead to another server, as after a failover, and is opened anew.
+// settle forgets the claims that wait no longer.
 func (k *link) settle(cs []lock.Claim, states []lock.State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, st := range states {
-		switch st.Phase {
-		case lock.Gone:
+		if st.Phase == lock.Held || st.Phase == lock.Gone {
 			k.drop(cs[i].ID)
-		case lock.Held:
-			if k.drop(cs[i].ID) && k.ps != nil {
-				go k.ps.Close()
-			}
 		}
 	}
 }

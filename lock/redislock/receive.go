@@ -86,9 +86,7 @@ func (k *link) receive(ctx context.Context, ps *redis.PubSub) error {
 		m, err := ps.ReceiveTimeout(ctx, quiet)
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && !asked {
 			asked = true
-			if err := ps.Ping(ctx); err != nil {
-				return err
-			}
+			go k.rdb.Publish(ctx, k.own(), "") // no grant; that it comes back is the point
 			continue
 		}
 		if err != nil {

@@ -23,7 +23,8 @@
 //
 // A waiter whose push connection is down is passed over until it is back; on Redis Cluster, where that cannot be seen, its
 // grant waits for its next renewal, at most a third of its TTL. Redis 5 or later is needed, and a user that is restricted
-// by ACLs needs the keys and channels of the prefix.
+// by ACLs needs the keys and channels of the prefix. A copy of an acquire that a network delivers after the release of its
+// lease, and after another release in the same directory, holds until its TTL ends, and nobody knows of it.
 //
 // Set ContextTimeoutEnabled in the options of the client: without it go-redis minds no deadlines, so that a goroutine
 // has to wait in place of each call, at about the cost of the call. Calls return when their context ends either way.

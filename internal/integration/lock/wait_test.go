@@ -3,6 +3,8 @@ package lock_test
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
+	"github.com/concordkit/concord/lock/redislock"
 )
 
 func TestCancelledAcquireLeavesNothing(t *testing.T) { // T5
@@ -205,4 +208,65 @@ func sees(t *testing.T, w *lock.Watch, holders int) {
 			return
 		}
 	}
+}
+
+// Tombstones in line must not keep waiters from looking when a claim ahead ends.
+func TestTombstonesAheadDoNotBlind(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	b := redislock.New(s.Dial(t, nil), nil)
+	claim := func(id string, ttl time.Duration) lock.Claim {
+		return lock.Claim{Name: "tombs", ID: id, Weight: 1, Capacity: 1, TTL: ttl}
+	}
+	_, err := b.Acquire(t.Context(), claim("dies", ttl/2), nil)
+	require.NoError(t, err)
+	for i := range 20 {
+		_, err := b.Release(t.Context(), claim(fmt.Sprint("tomb", i), time.Minute))
+		require.NoError(t, err)
+	}
+	l := lock.New(redislock.New(s.Dial(t, nil), nil), &lock.Options{TTL: time.Minute}) // renews every 20 s
+	start := time.Now()
+	lease, err := l.Acquire(t.Context(), "tombs")
+	require.NoError(t, err)
+	require.Less(t, time.Since(start), ttl/2+slack, "a waiter must look when the claim ahead ends")
+	require.NoError(t, lease.Release())
+	require.NoError(t, l.Close(t.Context()))
+}
+
+// A busy process whose push connections break once must be back to pushes soon.
+func TestPushesRecoverInABusyProcess(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t)
+	admin := s.Dial(t, nil)
+	ctx, stop := context.WithTimeout(t.Context(), 4*time.Second)
+	defer stop()
+	var wg sync.WaitGroup
+	for range 4 {
+		p := linked(t, s, heedful, nil)
+		p.link.Set(faultproxy.Faults{Latency: time.Millisecond})
+		for i := range 20 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if lease, err := p.locks.Acquire(ctx, fmt.Sprint("busy-", i%10)); err == nil {
+						lease.Release()
+					}
+				}
+			})
+		}
+	}
+	pause(ctx, time.Second)
+	require.NoError(t, admin.ClientKillByFilter(ctx, "TYPE", "pubsub").Err())
+	pause(ctx, time.Second)
+	before := subscribes(t, admin)
+	pause(ctx, time.Second)
+	require.LessOrEqual(t, subscribes(t, admin)-before, 4, "a link that is back must stay")
+	wg.Wait()
+}
+
+func subscribes(t *testing.T, rdb *redis.Client) (calls int) {
+	t.Helper()
+	for line := range strings.Lines(rdb.Info(t.Context(), "commandstats").Val()) {
+		fmt.Sscanf(line, "cmdstat_subscribe:calls=%d", &calls)
+	}
+	return calls
 }
