@@ -95,7 +95,7 @@ func grantExtendsNothing(s *suite) {
 	start := time.Now()
 	c := s.claim(name)
 	_, err := b.Acquire(s.Context(), c, func(st lock.State) {
-		if st.Phase == lock.Held {
+		if st.Phase == lock.Held || st.Phase == lock.Unknown { // an engine may ask to look instead
 			select {
 			case granted <- time.Now():
 			default:

@@ -29,6 +29,7 @@ type link struct {
 	rdb    redis.UniversalClient
 	prefix string // of push channels
 	client string // the rest of ours, 128 random bits
+	verify bool   // a pushed grant counts only when a renewal has found it
 
 	mu     sync.Mutex
 	waits  map[string]func(lock.State) // by claim ID
@@ -46,9 +47,10 @@ type topic struct {
 	err   error // why it will not be ready, set before ready is closed
 }
 
-func newLink(rdb redis.UniversalClient, prefix string) *link {
+func newLink(rdb redis.UniversalClient, prefix string, verify bool) *link {
 	return &link{
 		rdb:    rdb,
+		verify: verify,
 		prefix: prefix + "push:",
 		client: rand.Text(),
 		waits:  make(map[string]func(lock.State)),

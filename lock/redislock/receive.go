@@ -152,7 +152,11 @@ func (k *link) message(channel, payload string) {
 	delete(k.waits, id)
 	k.rest()
 	k.mu.Unlock()
-	if notify != nil {
+	switch {
+	case notify == nil:
+	case k.verify:
+		notify(lock.State{})
+	default:
 		notify(lock.State{Phase: lock.Held, Token: token})
 	}
 }

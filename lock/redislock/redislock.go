@@ -1,5 +1,5 @@
-// Package redislock keeps leases on Redis, on one server or whatever a [redis.UniversalClient] reaches but a
-// [redis.Ring].
+// Package redislock keeps leases on Redis: one server, a master that Sentinels watch, or a Cluster; whatever a
+// [redis.UniversalClient] reaches but a [redis.Ring].
 //
 //	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 //	locks := lock.New(redislock.New(rdb, nil), nil)
@@ -91,14 +91,23 @@ type Options struct {
 	// Prefix starts every key and channel. Lockers exclude each other when they have the same. It defaults to
 	// "concord:lock:".
 	Prefix string
+	// MinReplicas is how many replicas must have a grant before it counts: each acquire and renewal is followed by WAIT,
+	// for at most a sixth of the TTL, and fails with [ErrNotReplicated], or is not counted, when fewer have it. That
+	// makes it less likely that a failover loses a grant, and does not rule it out. A grant that is pushed is asked for
+	// once more. It defaults to 0, none.
+	MinReplicas int
 }
+
+// ErrNotReplicated reports a grant that fewer replicas have than [Options].MinReplicas demands.
+var ErrNotReplicated = errors.New("redislock: not enough replicas")
 
 // Backend keeps leases on Redis. It has a subscription connection and a goroutine for it while claims wait or watches
 // run, and for 10 s after.
 type Backend struct {
 	rdb     redis.UniversalClient
 	prefix  string
-	counted string // "1" where PUBLISH counts all receivers
+	counted string // "1" where a server knows all receivers of a channel
+	min     int    // replicas that must have a grant
 	heeds   lock.Heed
 	link    *link
 	err     error
@@ -123,7 +132,10 @@ func New(rdb redis.UniversalClient, o *Options) *Backend {
 		b.counted = "0"
 		b.heeds = heeds(b.err == nil && c.Options().ContextTimeoutEnabled)
 	}
-	b.link = newLink(rdb, b.prefix)
+	if b.min = o.MinReplicas; b.min < 0 {
+		b.err = fmt.Errorf("redislock: %w: MinReplicas %d: want 0 or more", lock.ErrInvalid, b.min)
+	}
+	b.link = newLink(rdb, b.prefix, b.min > 0)
 	return b
 }
 
@@ -202,8 +214,11 @@ func (b *Backend) acquire(ctx context.Context, c lock.Claim) (lock.State, error)
 	if c.NoWait {
 		noWait = "1"
 	}
-	reply, err := acquire.Run(ctx, b.rdb, b.keys(c),
-		b.args(c, c.TTL.Microseconds(), c.Weight, c.Capacity, noWait, b.link.client, c.Value)...).Result()
+	args := b.args(c, c.TTL.Microseconds(), c.Weight, c.Capacity, noWait, b.link.client, c.Value)
+	if b.min > 0 {
+		return b.acquireReplicated(ctx, c, args)
+	}
+	reply, err := acquire.Run(ctx, b.rdb, b.keys(c), args...).Result()
 	return answer("acquire", c, reply, err)
 }
 
@@ -215,16 +230,32 @@ func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, err
 		}
 	}
 	states := make([]lock.State, len(cs))
-	todo := make([]int, len(cs))
-	for i := range cs {
-		todo[i] = i
-	}
 	var first error
+	if b.min > 0 {
+		first = b.renewReplicated(ctx, cs, states)
+	} else {
+		all := make([]int, len(cs))
+		for i := range cs {
+			all[i] = i
+		}
+		first = b.renew(ctx, b.rdb, cs, all, states, nil)
+	}
+	b.link.settle(cs, states)
+	return states, first
+}
+
+// renew renews the claims cs[todo...] by one pipeline of rdb, to which more may be added. Where the server has lost the
+// script it takes another one.
+func (b *Backend) renew(ctx context.Context, rdb pipeliner, cs []lock.Claim, todo []int, states []lock.State,
+	more func(redis.Pipeliner)) (first error) {
 	for len(todo) > 0 {
 		var missing []int
-		cmds, _ := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		cmds, _ := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, i := range todo {
 				p.EvalSha(ctx, renew.Hash(), b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...)
+			}
+			if more != nil {
+				more(p)
 			}
 			return nil
 		})
@@ -237,16 +268,21 @@ func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, err
 			states[i], err = answer("renew", cs[i], reply, err)
 			first = cmp.Or(first, err)
 		}
-		if todo = missing; len(todo) > 0 { // running one loads the script
+		if todo = missing; len(todo) > 0 {
+			// Running one loads the script; it is renewed once more with the others.
 			i := todo[0]
-			reply, err := renew.Run(ctx, b.rdb, b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...).Result()
-			states[i], err = answer("renew", cs[i], reply, err)
-			first = cmp.Or(first, err)
-			todo = todo[1:]
+			if err := renew.Run(ctx, rdb, b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...).Err(); err != nil {
+				return cmp.Or(first, fail("renew", cs[i], err))
+			}
 		}
 	}
-	b.link.settle(cs, states)
-	return states, first
+	return first
+}
+
+// pipeliner is what a client and a node of a cluster have in common.
+type pipeliner interface {
+	redis.Scripter
+	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
 }
 
 // Release implements lock.Backend.

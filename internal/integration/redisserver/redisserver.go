@@ -15,7 +15,6 @@
 package redisserver
 
 import (
-	"os"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -37,19 +36,12 @@ type Server struct {
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	Require(t)
-	dir, err := os.MkdirTemp("", "redis")
+	p := newProcess(tempDir(t), args)
+	s, err := launch(t, p)
 	if err != nil {
-		t.Fatalf("redisserver: %v", err)
-	}
-	p := newProcess(dir, args)
-	t.Cleanup(func() {
-		p.kill() // first: it may still write to dir
-		os.RemoveAll(dir)
-	})
-	if err := p.run(); err != nil {
 		t.Fatalf("redisserver: %v\n%s", err, p.output())
 	}
-	return &Server{t: t, network: "unix", addr: p.socket, proc: p}
+	return s
 }
 
 // StartOrMini runs a real server like [Start] if it can, and else a stand-in, which ignores args.
