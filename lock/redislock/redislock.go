@@ -39,7 +39,6 @@ package redislock
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"net/url"
@@ -53,38 +52,6 @@ import (
 )
 
 const maxValue = 64 << 10
-
-var (
-	//go:embed head.lua
-	headLua string
-	//go:embed free.lua
-	freeLua string
-	//go:embed sole.lua
-	soleLua string
-	//go:embed stay.lua
-	stayLua string
-	//go:embed line.lua
-	lineLua string
-	//go:embed acquire.lua
-	acquireLua string
-	//go:embed renew.lua
-	renewLua string
-	//go:embed setvalue.lua
-	setValueLua string
-	//go:embed release.lua
-	releaseLua string
-	//go:embed sweep.lua
-	sweepLua string
-	//go:embed snapshot.lua
-	snapshotLua string
-
-	acquire  = redis.NewScript(headLua + freeLua + lineLua + acquireLua)
-	renew    = redis.NewScript(headLua + stayLua + lineLua + renewLua)
-	setValue = redis.NewScript(headLua + lineLua + setValueLua)
-	release  = redis.NewScript(headLua + soleLua + lineLua + releaseLua)
-	sweep    = redis.NewScript(headLua + lineLua + sweepLua)
-	snapshot = redis.NewScript(snapshotLua)
-)
 
 // Options configure [New]. A nil *Options means the defaults.
 type Options struct {
@@ -222,69 +189,6 @@ func (b *Backend) acquire(ctx context.Context, c lock.Claim) (lock.State, error)
 	return answer("acquire", c, reply, err)
 }
 
-// Renew implements lock.Backend.
-func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, error) {
-	for _, c := range cs {
-		if err := b.check(c); err != nil {
-			return nil, err
-		}
-	}
-	states := make([]lock.State, len(cs))
-	var first error
-	if b.min > 0 {
-		first = b.renewReplicated(ctx, cs, states)
-	} else {
-		all := make([]int, len(cs))
-		for i := range cs {
-			all[i] = i
-		}
-		first = b.renew(ctx, b.rdb, cs, all, states, nil)
-	}
-	b.link.settle(cs, states)
-	return states, first
-}
-
-// renew renews the claims cs[todo...] by one pipeline of rdb, to which more may be added. Where the server has lost the
-// script it takes another one.
-func (b *Backend) renew(ctx context.Context, rdb pipeliner, cs []lock.Claim, todo []int, states []lock.State,
-	more func(redis.Pipeliner)) (first error) {
-	for len(todo) > 0 {
-		var missing []int
-		cmds, _ := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, i := range todo {
-				p.EvalSha(ctx, renew.Hash(), b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...)
-			}
-			if more != nil {
-				more(p)
-			}
-			return nil
-		})
-		for n, i := range todo {
-			reply, err := cmds[n].(*redis.Cmd).Result()
-			if redis.HasErrorPrefix(err, "NOSCRIPT") {
-				missing = append(missing, i)
-				continue
-			}
-			states[i], err = answer("renew", cs[i], reply, err)
-			first = cmp.Or(first, err)
-		}
-		if todo = missing; len(todo) > 0 {
-			// Running one loads the script; it is renewed once more with the others.
-			i := todo[0]
-			if err := renew.Run(ctx, rdb, b.keys(cs[i]), b.args(cs[i], cs[i].TTL.Microseconds())...).Err(); err != nil {
-				return cmp.Or(first, fail("renew", cs[i], err))
-			}
-		}
-	}
-	return first
-}
-
-// pipeliner is what a client and a node of a cluster have in common.
-type pipeliner interface {
-	redis.Scripter
-	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
-}
-
 // Release implements lock.Backend.
 func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
 	if err := b.check(c); err != nil {
@@ -339,37 +243,4 @@ func answer(verb string, c lock.Claim, reply any, err error) (lock.State, error)
 		return lock.State{}, fail(verb, c, err)
 	}
 	return st, nil
-}
-
-// fail wraps err once. Few errors are certain: a reply that refuses may be the answer to a repetition by go-redis, whose
-// first try was applied and whose answer was lost.
-func fail(verb string, c lock.Claim, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case says(err, "WRONGTYPE"), says(err, "CORRUPT"):
-		err = fmt.Errorf("%w: %w", lock.ErrCorrupt, err)
-	case !certain(err):
-		err = fmt.Errorf("%w: %w", lock.ErrUnknownOutcome, err)
-	}
-	return fmt.Errorf("redislock: %s %q: %w", verb, c.Dir+c.Name, err)
-}
-
-// certain reports whether err can only mean that nothing was done, and that trying again would not help.
-func certain(err error) bool {
-	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "CROSSSLOT"} {
-		if says(err, code) {
-			return true
-		}
-	}
-	return errors.Is(err, lock.ErrInvalid) || errors.Is(err, lock.ErrCorrupt) || errors.Is(err, redis.ErrClosed)
-}
-
-// says reports whether the server has replied with an error of that code. Servers before Redis 7 wrap the errors that a
-// script meets in a text of their own.
-func says(err error, code string) bool { return isReply(err) && strings.Contains(err.Error(), code) }
-
-func isReply(err error) bool {
-	_, ok := errors.AsType[redis.Error](err)
-	return ok
 }
