@@ -101,15 +101,25 @@ func TestPushBeforeTheAnswerCounts(t *testing.T) {
 	}
 }
 
-func TestPushAfterTheDeadlineGrantsNothing(t *testing.T) {
+// cutOff is an engine that takes a claim in line, hears nothing more of it, and pushes its grant at the deadline.
+type cutOff struct{ *memlock.Backend }
+
+func (cutOff) Acquire(_ context.Context, _ lock.Claim, notify func(lock.State)) (lock.State, error) {
+	time.AfterFunc(ttl-ttl/50, func() { notify(lock.State{Phase: lock.Held, Token: 7}) })
+	return lock.State{Phase: lock.Queued}, nil
+}
+
+func (cutOff) Renew(context.Context, []lock.Claim) ([]lock.State, error) { return nil, errLink }
+
+func TestPushAtTheDeadlineGrantsNothing(t *testing.T) {
 	for range 50 {
-		edge(t, func(b *memlock.Backend, ctx context.Context, c lock.Claim, notify func(lock.State)) (lock.State, error) {
-			time.AfterFunc(ttl-ttl/50, func() { notify(lock.State{Phase: lock.Held, Token: 7}) })
-			return lock.State{Phase: lock.Queued}, nil
-		}, func(t *testing.T, l *lock.Locker) {
-			time.AfterFunc(ttl/10, func() {}) // renewals of a claim that is not there say so
+		synctest.Test(t, func(t *testing.T) {
+			l := lock.New(cutOff{memlock.New()}, &lock.Options{TTL: ttl})
+			start := time.Now()
 			_, err := l.Acquire(t.Context(), "a")
 			require.ErrorIs(t, err, lock.ErrLost)
+			require.Equal(t, ttl-ttl/50, time.Since(start), "the claim waits until its time is over")
+			require.NoError(t, l.Close(t.Context()))
 		})
 	}
 }

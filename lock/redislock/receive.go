@@ -149,8 +149,7 @@ func (k *link) message(channel, payload string) {
 	}
 	k.mu.Lock()
 	notify := k.waits[id]
-	delete(k.waits, id)
-	k.rest()
+	k.drop(id)
 	k.mu.Unlock()
 	switch {
 	case notify == nil:

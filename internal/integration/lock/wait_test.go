@@ -1,10 +1,12 @@
 package lock_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,35 +22,49 @@ import (
 func TestCancelledAcquireLeavesNothing(t *testing.T) { // T5
 	t.Parallel()
 	s := redisserver.StartOrMini(t)
-	for name, mod := range map[string]func(*redis.Options){"default": nil, "deadlines": heedful} {
-		for _, op := range []string{"try", "wait"} {
-			t.Run(name+" "+op, func(t *testing.T) {
-				p, key := linked(t, s, mod, nil), "cancel-"+name+op
-				require.NoError(t, p.acquire(t, key).Release()) // connected
-				p.link.Set(faultproxy.Faults{Latency: 30 * time.Millisecond})
-				ctx, stop := context.WithTimeout(t.Context(), 30*time.Millisecond)
-				defer stop()
-				start := time.Now()
-				var err error
-				if op == "try" {
-					_, err = p.locks.TryAcquire(ctx, key)
-				} else {
-					_, err = p.locks.Acquire(ctx, key)
+	deadline := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, 30*time.Millisecond)
+	}
+	cancel := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(30*time.Millisecond, cancel)
+		return ctx, cancel
+	}
+	for _, c := range []struct {
+		name   string
+		mod    func(*redis.Options)
+		end    func(context.Context) (context.Context, context.CancelFunc)
+		err    error
+		noWait bool
+	}{
+		{"default, deadline, try", nil, deadline, context.DeadlineExceeded, true},
+		{"default, deadline, wait", nil, deadline, context.DeadlineExceeded, false},
+		{"default, cancel, wait", nil, cancel, context.Canceled, false},
+		{"heedful, deadline, try", heedful, deadline, context.DeadlineExceeded, true},
+		{"heedful, deadline, wait", heedful, deadline, context.DeadlineExceeded, false},
+		{"heedful, cancel, wait", heedful, cancel, context.Canceled, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, claim := linked(t, s, c.mod, nil), lock.Claim{Name: c.name, NoWait: c.noWait}
+			require.NoError(t, p.acquire(t, c.name).Release()) // connected
+			p.link.Set(faultproxy.Faults{Latency: 30 * time.Millisecond})
+			ctx, stop := c.end(t.Context())
+			defer stop()
+			start := time.Now()
+			_, err := p.locks.Claim(ctx, claim)
+			require.ErrorIs(t, err, c.err)
+			require.Less(t, time.Since(start), 300*time.Millisecond, "an acquire must end with its context")
+			other := direct(t, s)
+			for { // the release is one trip behind the acquire
+				lease, err := other.locks.TryAcquire(t.Context(), c.name)
+				if err == nil {
+					require.NoError(t, lease.Release())
+					break
 				}
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.Less(t, time.Since(start), 300*time.Millisecond, "an acquire must end with its context")
-				other := direct(t, s)
-				for { // the release is one trip behind the acquire
-					lease, err := other.locks.TryAcquire(t.Context(), key)
-					if err == nil {
-						require.NoError(t, lease.Release())
-						break
-					}
-					require.ErrorIs(t, err, lock.ErrHeld)
-					require.Less(t, time.Since(start), ttl/2, "a cancelled acquire must leave nothing, long before its TTL")
-				}
-			})
-		}
+				require.ErrorIs(t, err, lock.ErrHeld)
+				require.Less(t, time.Since(start), ttl/2, "a cancelled acquire must leave nothing, long before its TTL")
+			}
+		})
 	}
 }
 
@@ -269,4 +285,32 @@ func subscribes(t *testing.T, rdb *redis.Client) (calls int) {
 		fmt.Sscanf(line, "cmdstat_subscribe:calls=%d", &calls)
 	}
 	return calls
+}
+
+// A push connection that hangs, with no error and no end, is found by its silence and replaced.
+func TestHungPushConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartOrMini(t)
+	trace, queued := queueing()
+	link := s.Proxy(t)
+	var pushes atomic.Int32
+	link.SetIdentify(func(first []byte) string {
+		if !bytes.Contains(bytes.ToLower(first), []byte("subscribe")) {
+			return ""
+		}
+		return fmt.Sprint("push ", pushes.Add(1))
+	})
+	rdb := s.DialThrough(t, link, nil)
+	l := lock.New(redislock.New(rdb, nil), &lock.Options{TTL: 10 * time.Minute, Trace: trace}) // renews in 200 s
+	holder := direct(t, s)
+	lease := holder.acquire(t, "hung")
+	got := queue(t, &process{locks: l}, queued, "hung")
+	link.CutPeer("push 1", true)
+	for start := time.Now(); pushes.Load() < 2; time.Sleep(100 * time.Millisecond) {
+		require.Less(t, time.Since(start), time.Minute, "a silent push connection must be replaced")
+	}
+	require.NoError(t, lease.Release())
+	next := within(t, 10*time.Second, got, "the new connection must bring what the old one has not")
+	require.NoError(t, next.Release())
+	require.NoError(t, l.Close(t.Context()))
 }
