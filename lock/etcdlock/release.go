@@ -1,0 +1,100 @@
+package etcdlock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/concordkit/concord/lock"
+)
+
+// Release implements lock.Backend.
+func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
+	if err := b.check(c); err != nil {
+		return false, err
+	}
+	p := b.leave(c)
+	was, err := b.remove(ctx, p)
+	return was, fail("release", c, err)
+}
+
+// leave ends the place of c here: an acquire that has not been sent will not be.
+func (b *Backend) leave(c lock.Claim) *place {
+	p := b.enter(c, func(lock.State) {})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.released = true
+	p.unfollow()
+	return p
+}
+
+// remove deletes p's key. If an acquire of it may still be under way, and it is not there, a tomb refuses it: on the etcd
+// lease that the acquire asks for, so that the tomb is there as long as the acquire can succeed.
+func (b *Backend) remove(ctx context.Context, p *place) (bool, error) {
+	b.mu.Lock()
+	s, open := p.session, p.open
+	b.mu.Unlock()
+	txn := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), ">", 0)).Then(clientv3.OpDelete(p.key))
+	if open {
+		txn = txn.Else(clientv3.OpPut(b.tomb(p.claim.ID), "", clientv3.WithLease(s.id)))
+	}
+	r, err := txn.Commit()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) { // which the acquire would not find either
+		b.strand(p)
+		return false, err
+	}
+	was := err == nil && r.Succeeded
+	if s != nil {
+		delete(s.orphans, p)
+		if open && err == nil && !was {
+			s.tombs++
+		}
+	}
+	p.open = false
+	if was {
+		b.drop(p)
+		return true, nil
+	}
+	// An acquire that comes later is refused here, for the TTL.
+	time.AfterFunc(p.claim.TTL, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.drop(p)
+	})
+	return false, nil
+}
+
+// strand keeps a claim that could not be released, for the next renewal of its session to release: other claims may keep
+// its etcd lease alive. b.mu is held.
+func (b *Backend) strand(p *place) {
+	if p.session == nil || p.session.dead {
+		b.drop(p)
+		return
+	}
+	p.session.orphans[p] = struct{}{}
+}
+
+// SetValue implements lock.Backend.
+func (b *Backend) SetValue(ctx context.Context, c lock.Claim) (bool, error) {
+	if err := b.check(c); err != nil {
+		return false, err
+	}
+	b.mu.Lock()
+	p := b.places[c.ID]
+	if p == nil || !p.held || p.released {
+		b.mu.Unlock()
+		return false, nil
+	}
+	rev := p.rev
+	b.mu.Unlock()
+	r, err := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), "=", rev)).Then(clientv3.OpPut(p.key, string(c.Value), clientv3.WithIgnoreLease())).Commit()
+	if err != nil {
+		return false, fail("set the value of", c, err)
+	}
+	return r.Succeeded, nil
+}
