@@ -32,6 +32,7 @@ func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.St
 			b.bury(s)
 			continue
 		case err != nil:
+			b.refused(p, err)
 			return lock.State{}, fail("acquire", c, err)
 		}
 		if b.prove(s, bt, term) || !lives(c, st) {
@@ -52,9 +53,7 @@ func (b *Backend) enter(c lock.Claim, notify func(lock.State)) *place {
 	defer b.mu.Unlock()
 	p := b.places[c.ID]
 	if p == nil {
-		line := b.line(c)
-		p = &place{claim: c, line: line, key: line + leaf(c)}
-		b.places[c.ID] = p
+		p = b.newPlace(c)
 	}
 	p.notify = notify
 	return p
@@ -69,6 +68,15 @@ func (b *Backend) depart(p *place, s *session) bool {
 	}
 	p.session, p.open = s, true
 	return true
+}
+
+// refused notes that the server does not know the claim, if err says so.
+func (b *Backend) refused(p *place, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if certain(err) && !errors.Is(err, lock.ErrCorrupt) && p.rev == 0 {
+		p.session, p.open = nil, false
+	}
 }
 
 // arrive notes the answer to an acquire. Its release may have come before.

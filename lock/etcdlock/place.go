@@ -26,6 +26,14 @@ type place struct {
 	pause     time.Duration      // before it asks to look after its watch broke
 }
 
+// newPlace makes a place for c; b.mu is held.
+func (b *Backend) newPlace(c lock.Claim) *place {
+	line := b.line(c)
+	p := &place{claim: c, line: line, key: line + leaf(c)}
+	b.places[c.ID] = p
+	return p
+}
+
 // state is under b.mu.
 func (p *place) state() lock.State {
 	if p.held {

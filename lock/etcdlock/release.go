@@ -16,19 +16,28 @@ func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
 	if err := b.check(c); err != nil {
 		return false, err
 	}
-	p := b.leave(c)
+	p, sent := b.leave(c)
+	if !sent {
+		b.remember(p)
+		return false, nil
+	}
 	was, err := b.remove(ctx, p)
 	return was, fail("release", c, err)
 }
 
-// leave ends the place of c here: an acquire that has not been sent will not be.
-func (b *Backend) leave(c lock.Claim) *place {
-	p := b.enter(c, func(lock.State) {})
+// leave ends the place of c here: an acquire that has not been sent will not be. It reports whether the server may have
+// heard of c.
+func (b *Backend) leave(c lock.Claim) (p *place, sent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	p = b.places[c.ID]
+	sent = p == nil || p.session != nil
+	if p == nil {
+		p = b.newPlace(c)
+	}
 	p.released = true
 	p.unfollow()
-	return p
+	return p, sent
 }
 
 // remove deletes p's key. If an acquire of it may still be under way, and it is not there, a tomb refuses it: on the etcd
@@ -60,13 +69,17 @@ func (b *Backend) remove(ctx context.Context, p *place) (bool, error) {
 		b.drop(p)
 		return true, nil
 	}
-	// An acquire that comes later is refused here, for the TTL.
+	b.remember(p)
+	return false, nil
+}
+
+// remember refuses acquires of a claim that was not there when it was released, for its TTL.
+func (b *Backend) remember(p *place) {
 	time.AfterFunc(p.claim.TTL, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.drop(p)
 	})
-	return false, nil
 }
 
 // strand keeps a claim that could not be released, for the next renewal of its session to release: other claims may keep

@@ -13,14 +13,13 @@ import (
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/history"
-	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 )
 
 // drive lets five clients work on a few names for some time, each over a link of its own that faults break at random,
 // and records what they see. Work is called with every lease.
-func drive(t *testing.T, s *redisserver.Server, r *history.Recorder, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
+func drive(t *testing.T, s store, r *history.Recorder, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
 	const clients, names, lasting = 5, 3, 8 * time.Second
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -30,7 +29,7 @@ func drive(t *testing.T, s *redisserver.Server, r *history.Recorder, faults []fa
 	for i := range clients {
 		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 		nemesis := rand.New(rand.NewPCG(seed, uint64(clients+i)))
-		p := linked(t, s, heedful, nil)
+		p := linked(t, s, nil)
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				observe(ctx, r, i, p.locks, fmt.Sprint("linear-", rnd.IntN(names)), time.Duration(rnd.Int64N(int64(ttl/2))), work)
@@ -108,18 +107,18 @@ var linkFaults = []faultproxy.Faults{
 }
 
 func TestHistoriesUnderLinkFaults(t *testing.T) {
-	t.Parallel()
-	s := redisserver.Start(t)
-	r := history.New()
-	drive(t, s, r, linkFaults, nil)
-	require.Greater(t, r.Len(), 100, "the clients must get something done")
-	r.Require(t, history.Lease)
+	onEngines(t, func(t *testing.T, s store) {
+		r := history.New()
+		drive(t, s, r, linkFaults, nil)
+		require.Greater(t, r.Len(), 100, "the clients must get something done")
+		r.Require(t, history.Lease)
+	})
 }
 
 // The server pauses now and then; nothing is lost by that.
 func TestHistoriesUnderServerPauses(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t)
+	s := realRedis(t)
 	r := history.New()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -144,7 +143,7 @@ func TestHistoriesUnderServerPauses(t *testing.T) {
 // The server forgets everything now and then: two may hold for a while, and the fence must refuse the older.
 func TestFencedRegisterThoughTheServerForgets(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t)
+	s := realRedis(t)
 	r, leases := history.New(), history.New()
 	admin := s.Dial(t, nil)
 	var guard fence.Guard

@@ -9,14 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
-	"github.com/concordkit/concord/lock/redislock"
 )
 
 func TestMain(m *testing.M) {
@@ -44,42 +42,35 @@ func trials(t *testing.T) int {
 // ttl is long enough that a loaded machine serves a request within a third of it.
 const ttl = 2 * time.Second
 
-// process is one simulated process: a client of its own, by a link of its own.
+// process is one simulated process: a client of its own, by links of its own.
 type process struct {
-	rdb   *redis.Client
-	link  *faultproxy.Proxy // nil for a direct connection
+	link  faultproxy.Links // none for a direct connection
 	locks *lock.Locker
 }
 
 // direct returns a process without faults.
-func direct(t *testing.T, s *redisserver.Server) *process {
+func direct(t *testing.T, s store) *process {
 	t.Helper()
-	return newProcess(t, s.Dial(t, nil), nil, nil)
+	return newProcess(t, s, nil, nil)
 }
 
-// linked returns a process by way of a proxy.
-func linked(t *testing.T, s *redisserver.Server, mod func(*redis.Options), trace *lock.Trace) *process {
+// linked returns a process by way of proxies.
+func linked(t *testing.T, s store, trace *lock.Trace) *process {
 	t.Helper()
-	p := s.Proxy(t)
-	return newProcess(t, s.DialThrough(t, p, mod), p, trace)
+	return newProcess(t, s, s.links(t), trace)
 }
 
-func newProcess(t *testing.T, rdb *redis.Client, link *faultproxy.Proxy, trace *lock.Trace) *process {
-	p := &process{rdb: rdb, link: link}
-	p.locks = lock.New(redislock.New(rdb, nil), &lock.Options{TTL: ttl, Trace: trace})
+func newProcess(t *testing.T, s store, links faultproxy.Links, trace *lock.Trace) *process {
+	t.Helper()
+	p := &process{link: links, locks: lock.New(s.dial(t, links), &lock.Options{TTL: ttl, Trace: trace})}
 	t.Cleanup(func() {
-		if link != nil {
-			link.Heal()
-		}
+		links.Heal()
 		ctx, stop := context.WithTimeout(context.Background(), 10*ttl)
 		defer stop()
 		require.NoError(t, p.locks.Close(ctx), "Close must end")
 	})
 	return p
 }
-
-// heedful makes go-redis apply the deadlines of contexts to its connections, which it does not by default.
-func heedful(o *redis.Options) { o.ContextTimeoutEnabled = true }
 
 func (p *process) acquire(t *testing.T, name string) *lock.Lease {
 	t.Helper()

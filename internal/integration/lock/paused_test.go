@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 	"github.com/concordkit/concord/lock/redislock"
@@ -47,7 +46,7 @@ func child() {
 
 func TestPausedClientIsToldFirst(t *testing.T) { // T14
 	t.Parallel()
-	s := redisserver.Start(t)
+	s := realRedis(t)
 	link := s.Proxy(t)
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -65,14 +64,14 @@ func TestPausedClientIsToldFirst(t *testing.T) { // T14
 	}
 	says("holds")
 	require.NoError(t, stop(cmd.Process))
-	p := direct(t, s)
+	p, rdb := direct(t, s), s.Dial(t, nil)
 	next := p.acquire(t, "paused")
-	require.NoError(t, redislock.NewFence(p.rdb).Set(t.Context(), "paused-value", "next", 0, next.Token()))
+	require.NoError(t, redislock.NewFence(rdb).Set(t.Context(), "paused-value", "next", 0, next.Token()))
 	time.Sleep(ttl) // paused for two TTLs
 	require.NoError(t, resume(cmd.Process))
 	says("told: true")
 	says("refused: true")
-	require.Equal(t, "next", p.rdb.Get(t.Context(), "paused-value").Val())
+	require.Equal(t, "next", rdb.Get(t.Context(), "paused-value").Val())
 	require.NoError(t, next.Context().Err(), "what a paused client does must not touch its successor")
 	require.NoError(t, next.Release())
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 	"github.com/concordkit/concord/lock/redislock"
@@ -17,7 +16,7 @@ import (
 
 func TestServerClockSteps(t *testing.T) { // T13
 	t.Parallel()
-	s := redisserver.StartMini(t) // the one server whose clock can be set
+	s := miniRedis(t) // the one server whose clock can be set
 	now := time.Now()
 	s.Mini().SetTime(now)
 	p := direct(t, s)
@@ -45,7 +44,7 @@ func TestServerClockSteps(t *testing.T) { // T13
 
 func TestLostDataIsALoss(t *testing.T) { // T15
 	t.Parallel()
-	s := redisserver.StartOrMini(t)
+	s := anyRedis(t)
 	admin := s.Dial(t, nil)
 	for name, destroy := range map[string]func() error{
 		"FLUSHALL": func() error { return admin.FlushAll(t.Context()).Err() },
@@ -66,7 +65,7 @@ func TestLostDataIsALoss(t *testing.T) { // T15
 
 func TestScriptsAreLoadedAgain(t *testing.T) { // T16
 	t.Parallel()
-	s := redisserver.StartOrMini(t)
+	s := anyRedis(t)
 	p, admin := direct(t, s), s.Dial(t, nil)
 	var leases []*lock.Lease
 	for i := range 100 {
@@ -86,7 +85,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) { // T16
 func TestServerRestart(t *testing.T) { // T16
 	t.Parallel()
 	t.Run("without persistence", func(t *testing.T) {
-		s := redisserver.Start(t)
+		s := realRedis(t)
 		p := direct(t, s)
 		lease := p.acquire(t, "restart")
 		s.Restart()
@@ -96,11 +95,11 @@ func TestServerRestart(t *testing.T) { // T16
 		require.NoError(t, next.Release())
 	})
 	t.Run("with an append-only file", func(t *testing.T) {
-		s := redisserver.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+		s := realRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 		p := direct(t, s)
 		lease := p.acquire(t, "restart")
 		trace, queued := queueing()
-		got := queue(t, linked(t, s, nil, trace), queued, "restart")
+		got := queue(t, linked(t, s, trace), queued, "restart")
 		s.Restart()
 		time.Sleep(ttl)
 		require.NoError(t, lease.Context().Err(), "a lease must outlive a restart that loses nothing")
@@ -113,7 +112,7 @@ func TestServerRestart(t *testing.T) { // T16
 
 func TestServerThatIsAway(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t)
+	s := realRedis(t)
 	p := direct(t, s)
 	require.NoError(t, p.acquire(t, "away").Release())
 	s.Kill()
@@ -125,7 +124,7 @@ func TestServerThatIsAway(t *testing.T) {
 
 func TestForeignData(t *testing.T) {
 	t.Parallel()
-	s := redisserver.StartOrMini(t)
+	s := anyRedis(t)
 	admin := s.Dial(t, nil)
 	p := direct(t, s)
 	const key = "concord:lock:n:{foreign}"
@@ -180,7 +179,7 @@ func TestForeignData(t *testing.T) {
 
 func TestRepeatedReleaseSaysTheSame(t *testing.T) {
 	t.Parallel()
-	s := redisserver.StartOrMini(t)
+	s := anyRedis(t)
 	b := redislock.New(s.Dial(t, nil), nil)
 	c := lock.Claim{Name: "twice", ID: "id", Weight: 1, Capacity: 1, TTL: ttl}
 	_, err := b.Acquire(t.Context(), c, func(lock.State) {})
@@ -194,7 +193,7 @@ func TestRepeatedReleaseSaysTheSame(t *testing.T) {
 
 func TestFencedWrites(t *testing.T) {
 	t.Parallel()
-	s := redisserver.StartOrMini(t)
+	s := anyRedis(t)
 	rdb := s.Dial(t, nil)
 	f := redislock.NewFence(rdb)
 	for _, key := range []string{"balance", "a{tag}b", "ü\n"} {
