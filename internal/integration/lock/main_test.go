@@ -103,7 +103,9 @@ func queueing() (*lock.Trace, <-chan struct{}) {
 func within[T any](t *testing.T, d time.Duration, ch <-chan T, promise string) T {
 	t.Helper()
 	select {
-	case v := <-ch:
+	case v, ok := <-ch:
+		_, signal := any(v).(struct{}) // by closing; a closed channel of anything else has none to give
+		require.True(t, ok || signal, "%s (it has failed)", promise)
 		return v
 	case <-time.After(d):
 		require.FailNow(t, "too late", "%s (waited %v)", promise, d)

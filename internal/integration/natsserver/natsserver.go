@@ -9,6 +9,9 @@
 //
 // A node is no process, so it cannot be paused, and what it wrote to its files survives [Cluster.Stop], synced or not.
 //
+// Nodes are told apart by what they say of themselves when they connect. An isolated node may still be greeted by one that
+// it dials, and count that as a route; nothing else comes or goes.
+//
 // The timing of a cluster is NATS's own and cannot be changed. Nodes that lose the leader of a stream elect another
 // after 4 to 10 s, also when all have restarted. A leader that is cut off takes 10 to 20 s to notice.
 package natsserver
