@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/concordkit/concord/lock"
 )
 
@@ -72,83 +70,4 @@ func (b *Backend) drop(p *place) {
 	if b.places[p.claim.ID] == p {
 		delete(b.places, p.claim.ID)
 	}
-}
-
-// follow watches the line of a waiting p from where it was read; b.mu is held.
-func (b *Backend) follow(p *place) {
-	if p.stop != nil || p.released || p.held {
-		return
-	}
-	ctx, stop := context.WithCancel(b.cli.Ctx())
-	p.stop = stop
-	go func() {
-		defer stop()
-		b.await(ctx, p, p.seen+1)
-	}()
-}
-
-// unfollow ends p's watch; b.mu is held.
-func (p *place) unfollow() {
-	if p.stop != nil {
-		p.stop()
-		p.stop = nil
-	}
-}
-
-// Pauses before a claim looks for itself after its watch broke; one that lasts earns a short one.
-const minPause, maxPause = 20 * time.Millisecond, time.Second
-
-// await notifies p of its grant or end, or, when the watch breaks, of a need to look. Joining a line changes nothing for
-// those who stand in it, so only what leaves it is watched.
-func (b *Backend) await(ctx context.Context, p *place, from int64) {
-	start := time.Now()
-	for r := range b.cli.Watch(clientv3.WithRequireLeader(ctx), p.line, clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithRev(from)) {
-		if r.Err() != nil {
-			break // compacted, no leader, refused
-		}
-		if st, notify := b.left(ctx, p, r.Events); st.Phase != lock.Queued {
-			notify(st)
-			return
-		}
-	}
-	b.mu.Lock()
-	if time.Since(start) > maxPause {
-		p.pause = 0
-	}
-	p.pause = min(max(2*p.pause, minPause), maxPause)
-	pause := p.pause
-	b.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(pause):
-	}
-	b.mu.Lock()
-	live := ctx.Err() == nil
-	if live {
-		p.stop = nil // the renewal starts another one
-	}
-	notify := p.notify
-	b.mu.Unlock()
-	if live {
-		notify(lock.State{})
-	}
-}
-
-// left applies deletions. One that is older than a claim with that key is of an earlier claim: stock keys come again.
-func (b *Backend) left(ctx context.Context, p *place, events []*clientv3.Event) (lock.State, func(lock.State)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if ctx.Err() != nil {
-		return lock.State{Phase: lock.Queued}, nil
-	}
-	for _, ev := range events {
-		key := string(ev.Kv.Key)
-		p.ahead = slices.DeleteFunc(p.ahead, func(e entry) bool { return e.key == key && ev.Kv.ModRevision > e.rev })
-	}
-	if n := len(p.ahead); n == 0 || p.ahead[n-1].key != p.key {
-		p.unfollow()
-		return lock.State{Phase: lock.Gone}, p.notify
-	}
-	return p.settle(), p.notify
 }

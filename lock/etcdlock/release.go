@@ -40,37 +40,46 @@ func (b *Backend) leave(c lock.Claim) (p *place, sent bool) {
 	return p, sent
 }
 
-// remove deletes p's key. If an acquire of it may still be under way, and it is not there, a tomb refuses it: on the etcd
-// lease that the acquire asks for, so that the tomb is there as long as the acquire can succeed.
+// remove deletes p's key and reports whether it was there.
 func (b *Backend) remove(ctx context.Context, p *place) (bool, error) {
 	b.mu.Lock()
 	s, open := p.session, p.open
 	b.mu.Unlock()
-	txn := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), ">", 0)).Then(clientv3.OpDelete(p.key))
-	if open {
-		txn = txn.Else(clientv3.OpPut(b.tomb(p.claim.ID), "", clientv3.WithLease(s.id)))
-	}
-	r, err := txn.Commit()
+	was, err := b.erase(ctx, p, s, open)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) { // which the acquire would not find either
+	if err != nil {
 		b.strand(p)
 		return false, err
 	}
-	was := err == nil && r.Succeeded
 	if s != nil {
 		delete(s.orphans, p)
-		if open && err == nil && !was {
+		if open && !was {
 			s.tombs++
 		}
 	}
 	p.open = false
 	if was {
 		b.drop(p)
-		return true, nil
+	} else {
+		b.remember(p)
 	}
-	b.remember(p)
-	return false, nil
+	return was, nil
+}
+
+// erase is the request of remove. If an acquire may still be under way, and its key is not there, a tomb refuses it: on the
+// etcd lease that the acquire asks for, so that the tomb is there as long as the acquire can succeed.
+func (b *Backend) erase(ctx context.Context, p *place, s *session, open bool) (was bool, err error) {
+	if !open {
+		r, err := b.cli.Delete(ctx, p.key)
+		return err == nil && r.Deleted > 0, err
+	}
+	r, err := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), ">", 0)).Then(clientv3.OpDelete(p.key)).
+		Else(clientv3.OpPut(b.tomb(p.claim.ID), "", clientv3.WithLease(s.id))).Commit()
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) { // nor does the acquire find it
+		return false, nil
+	}
+	return err == nil && r.Succeeded, err
 }
 
 // remember refuses acquires of a claim that was not there when it was released, for its TTL.
