@@ -2,7 +2,7 @@
 modules = . examples internal/integration internal/benchmarks
 staticcheck = tool -modfile=$(CURDIR)/internal/tools/go.mod staticcheck
 
-.PHONY: test race lint fuzz ratios tour check
+.PHONY: test race lint fuzz ratios tour images check
 
 tour: ; go run ./examples/tour
 test: ; go test work
@@ -15,3 +15,6 @@ fuzz: ; GOWORK=off go test -run '^$$' -fuzz '^$(F)$$' -fuzztime 60s $(P)
 
 # make ratios, or one concept: make ratios C=lock
 ratios: ; GOWORK=off go -C internal/benchmarks run ./cmd/ratios $(C)
+
+# Images for the container tests, where no registry is reachable: eval "$(make -s images)"
+images: ; @go -C internal/integration run ./images

@@ -19,8 +19,8 @@ import (
 
 // drive lets five clients work on a few names for some time, each over a link of its own that faults break at random,
 // and records what they see. Work is called with every lease.
-func drive(t *testing.T, s store, r *history.Recorder, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
-	const clients, names, lasting = 5, 3, 8 * time.Second
+func drive(t *testing.T, s store, r *history.Recorder, lasting time.Duration, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
+	const clients, names = 5, 3
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	ctx, stop := context.WithTimeout(t.Context(), lasting)
@@ -109,7 +109,7 @@ var linkFaults = []faultproxy.Faults{
 func TestHistoriesUnderLinkFaults(t *testing.T) {
 	onEngines(t, func(t *testing.T, s store) {
 		r := history.New()
-		drive(t, s, r, linkFaults, nil)
+		drive(t, s, r, 8*time.Second, linkFaults, nil)
 		require.Greater(t, r.Len(), 100, "the clients must get something done")
 		r.Require(t, history.Lease)
 	})
@@ -134,7 +134,7 @@ func TestHistoriesUnderServerPauses(t *testing.T) {
 			}
 		}
 	})
-	drive(t, s, r, []faultproxy.Faults{{}, {Latency: 20 * time.Millisecond}}, nil)
+	drive(t, s, r, 8*time.Second, []faultproxy.Faults{{}, {Latency: 20 * time.Millisecond}}, nil)
 	close(done)
 	wg.Wait()
 	r.Require(t, history.Lease)
@@ -164,7 +164,7 @@ func TestFencedRegisterThoughTheServerForgets(t *testing.T) {
 			}
 		}
 	})
-	drive(t, s, leases, []faultproxy.Faults{{}}, func(client int, lease *lock.Lease) {
+	drive(t, s, leases, 8*time.Second, []faultproxy.Faults{{}}, func(client int, lease *lock.Lease) {
 		name, v := lease.Claim().Name, int(next.Add(1))
 		call := r.Now()
 		err := guard.Do(name, lease.Token(), func() error {

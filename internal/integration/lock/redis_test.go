@@ -46,6 +46,8 @@ func (s *redisStore) dial(t *testing.T, links faultproxy.Links) lock.Backend {
 	return redislock.New(s.DialThrough(t, links[0], s.mod), nil)
 }
 
+func (s *redisStore) restart(*testing.T) { s.Restart() }
+
 // heedful makes go-redis apply the deadlines of contexts to its connections, which it does not by default.
 func heedful(o *redis.Options) { o.ContextTimeoutEnabled = true }
 
