@@ -12,8 +12,8 @@ import (
 
 func main() {
 	var o locks.Options
-	flag.StringVar(&o.Engine, "engine", "mem", "where the locks live: mem or redis")
-	flag.StringVar(&o.Addr, "addr", "localhost:6379", "address of the redis server")
+	flag.StringVar(&o.Engine, "engine", "mem", "where the locks live: mem, redis, etcd or nats")
+	flag.StringVar(&o.Addr, "addr", "", "address of the engine's server (default: its usual port on localhost)")
 	flag.Parse()
 	if err := locks.Run(context.Background(), os.Stdout, o); err != nil {
 		log.Fatal(err)

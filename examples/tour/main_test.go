@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -26,5 +27,15 @@ func TestTourIsComplete(t *testing.T) {
 	require.Len(t, stops, len(sections))
 	for i, s := range stops {
 		require.Equal(t, filepath.Base(sections[i]), filepath.Base(s.folder))
+	}
+}
+
+// The tour is the first thing that people run: what it links they wait for.
+func TestTourLinksNoServer(t *testing.T) {
+	build, ok := debug.ReadBuildInfo()
+	require.True(t, ok)
+	require.NotEmpty(t, build.Deps)
+	for _, module := range build.Deps {
+		require.NotRegexp(t, "server|miniredis|testcontainers", module.Path)
 	}
 }

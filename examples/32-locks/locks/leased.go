@@ -24,10 +24,10 @@ func (a *account) write(lease *lock.Lease, balance int) error {
 }
 
 // leased is the same story with leases.
-func leased(ctx context.Context, out io.Writer, backend lock.Backend) error {
-	link := &cuttable{Backend: backend}
-	workerA := lock.New(link, &lock.Options{TTL: ttl})
-	workerB := lock.New(backend, &lock.Options{TTL: ttl})
+func leased(ctx context.Context, out io.Writer, e engine) error {
+	link := &cuttable{Backend: e.connect()}
+	workerA := lock.New(link, &lock.Options{TTL: e.ttl})
+	workerB := lock.New(e.connect(), &lock.Options{TTL: e.ttl})
 	defer workerA.Close(ctx)
 	defer workerB.Close(ctx)
 
@@ -58,6 +58,7 @@ func leased(ctx context.Context, out io.Writer, backend lock.Backend) error {
 	late := acct.write(a, read-10)
 	fmt.Fprintln(out, "  A does not look at its context and writes all the same; refused:", errors.Is(late, fence.ErrStale))
 	fmt.Fprintln(out, "  A's release says that the lease was lost:", errors.Is(a.Release(), lock.ErrLost))
+	link.heal()
 	_, err = workerA.TryAcquire(ctx, "account-7")
 	fmt.Fprintln(out, "  and B holds on:", errors.Is(err, lock.ErrHeld) && b.Context().Err() == nil)
 	fmt.Fprintf(out, "  the balance is %d\n", acct.balance)

@@ -7,49 +7,33 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/concordkit/concord/lock"
-	"github.com/concordkit/concord/lock/memlock"
-	"github.com/concordkit/concord/lock/redislock"
 )
 
 // Shows is what the scenario demonstrates, in one line.
 const Shows = "SET NX deletes another holder's lock and lets a paused client write; a lease is told, a fence refuses"
 
-// ttl is short so that a pause that outlives it does not bore anyone.
-const ttl = 300 * time.Millisecond
+// patience is many times what the slowest engine takes, so that a server that is not there is an error.
+const patience = 30 * time.Second
 
 // Options choose the engine.
 type Options struct {
-	Engine string // "mem", the default, or "redis"
-	Addr   string // of the redis server
+	Engine string // "mem", the default, "redis", "etcd" or "nats"
+	Addr   string // of the engine's server; the default is its usual port on localhost
 }
 
 // Run plays the scenario and writes what happens to out.
 func Run(ctx context.Context, out io.Writer, o Options) error {
-	store, backend, done, err := o.open()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	e, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	fmt.Fprintln(out, "A lock with SET NX and DEL:")
-	if err := obvious(ctx, out, store); err != nil {
+	defer e.close()
+	fmt.Fprintf(out, "A lock with %s:\n", e.commands)
+	if err := obvious(ctx, out, e.store); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "\nA lease with a token and a fence:")
-	return leased(ctx, out, backend)
-}
-
-// open returns the engine twice: as what SET NX needs, and as a lock.Backend.
-func (o Options) open() (store, lock.Backend, func(), error) {
-	switch o.Engine {
-	case "", "mem":
-		return newMemory(), memlock.New(), func() {}, nil
-	case "redis":
-		rdb := redis.NewClient(&redis.Options{Addr: o.Addr})
-		return onRedis{rdb}, redislock.New(rdb, &redislock.Options{Prefix: "example:lock:"}), func() { rdb.Close() }, nil
-	}
-	return nil, nil, nil, fmt.Errorf("engine %q: want mem or redis", o.Engine)
+	return leased(ctx, out, e)
 }

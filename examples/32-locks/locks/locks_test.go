@@ -38,5 +38,5 @@ func TestTranscript(t *testing.T) {
 
 func TestUnknownEngine(t *testing.T) {
 	err := locks.Run(t.Context(), new(bytes.Buffer), locks.Options{Engine: "paper"})
-	require.ErrorContains(t, err, `engine "paper": want mem or redis`)
+	require.ErrorContains(t, err, `engine "paper": want mem, redis, etcd or nats`)
 }
