@@ -19,7 +19,7 @@ type place struct {
 	rev       int64 // create revision, 0 until known
 	held      bool
 	ahead     []entry            // while it waits: who stands before it, and itself
-	seen      int64              // the revision at which ahead was read
+	seen      int64              // the revision of ahead
 	stop      context.CancelFunc // ends its watch; nil without one
 	pause     time.Duration      // before it asks to look after its watch broke
 }
@@ -49,14 +49,14 @@ func (b *Backend) stand(p *place, line []entry, at int64) lock.State {
 		return lock.State{Phase: lock.Gone}
 	}
 	p.rev = line[i].rev
-	if !p.held {
+	if !p.held && at >= p.seen { // else what has left since is known already
 		p.ahead, p.seen = line[:i+1], at
 	}
-	return p.settle()
+	return p.advance()
 }
 
-// settle makes p a holder if there is room for it and all before it; b.mu is held.
-func (p *place) settle() lock.State {
+// advance makes p a holder if there is room for it and all before it; b.mu is held.
+func (p *place) advance() lock.State {
 	if !p.held && holders(p.ahead) == len(p.ahead) {
 		p.held, p.ahead = true, nil
 		p.unfollow()

@@ -40,24 +40,14 @@ func handOff(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 		defer closeAll()
 		lines[i] = ps
 	}
-	p50, forgotten := make([][]float64, len(libs)), make([]int, len(libs))
-	for round := range handOffRounds {
-		for i, lib := range libs {
-			r, err := handOffRound(ctx, lines[i], fmt.Sprint("hand-off", round), arrivalsOf(round))
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", lib.name, err)
-			}
-			p50[i] = append(p50[i], ratio.Median(r.gaps))
-			forgotten[i] += r.forgotten
-		}
-	}
-	if forgotten[0] > 0 {
-		return nil, fmt.Errorf("concord: %d waiters were not served within %v", forgotten[0], patience)
+	p50, forgotten, err := handOffs(ctx, names(libs), lines, waiters)
+	if err != nil {
+		return nil, err
 	}
 	notes := []string{"one key (KeyMajority 1), NoLoopTracking", fmt.Sprintf("retry %v", retry), "default retry, 50 to 250 ms"}
 	rows := make([]ratio.Row, 0, len(notes))
 	for i, limit := range []float64{0.5, 0.1, 0.1} {
-		row := handOffRow(libs[i+1].name, p50[0], p50[i+1], limit)
+		row := handOffRow(handOffGoal(waiters), libs[i+1].name, p50[0], p50[i+1], limit)
 		row.Note = notes[i]
 		if n := forgotten[i+1]; n > 0 {
 			row.Note += fmt.Sprintf("; the peer left %d of %d waiters waiting for a free lock", n, handOffRounds*waiters)
@@ -67,13 +57,37 @@ func handOff(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 	return rows, nil
 }
 
-func handOffRow(peer string, ours, theirs []float64, limit float64) ratio.Row {
+// handOffs lets the libraries take turns, ours first, and returns the p50 of each round and how many waiters were not
+// served.
+func handOffs(ctx context.Context, names []string, lines [][]process, waiters int) ([][]float64, []int, error) {
+	p50, forgotten := make([][]float64, len(names)), make([]int, len(names))
+	for round := range handOffRounds {
+		for i, name := range names {
+			r, err := handOffRound(ctx, lines[i][:waiters+1], fmt.Sprint("hand-off", waiters, "-", round), arrivalsOf(round))
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", name, err)
+			}
+			p50[i] = append(p50[i], ratio.Median(r.gaps))
+			forgotten[i] += r.forgotten
+		}
+	}
+	if forgotten[0] > 0 {
+		return nil, nil, fmt.Errorf("%s: %d waiters were not served within %v", names[0], forgotten[0], patience)
+	}
+	return p50, forgotten, nil
+}
+
+func handOffGoal(waiters int) string {
+	return fmt.Sprintf("hand-off p50, %d waiting processes, hold %v", waiters, hold)
+}
+
+func handOffRow(goal, peer string, ours, theirs []float64, limit float64) ratio.Row {
 	ratios := make([]float64, len(ours))
 	for i := range ours {
 		ratios[i] = ours[i] / theirs[i]
 	}
 	return ratio.Row{
-		Goal:   fmt.Sprintf("hand-off p50, %d waiting processes, hold %v", waiters, hold),
+		Goal:   goal,
 		Ours:   millis(ratio.Median(ours)),
 		Peer:   peer + " " + millis(ratio.Median(theirs)),
 		Value:  ratio.Median(ratios),

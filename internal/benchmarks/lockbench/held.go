@@ -55,12 +55,12 @@ func newHolder(s *redisproc.Server, ttl time.Duration) holder {
 }
 
 // acquireMany acquires n names.
-func (h holder) acquireMany(ctx context.Context, n int) error {
+func acquireMany(ctx context.Context, l *lock.Locker, n int) error {
 	var g errgroup.Group
 	g.SetLimit(acquirers)
 	for i := range n {
 		g.Go(func() error {
-			_, err := h.Acquire(ctx, fmt.Sprint("held", i))
+			_, err := l.Acquire(ctx, fmt.Sprint("held", i))
 			return err
 		})
 	}
@@ -75,7 +75,7 @@ func heldGoroutines(ctx context.Context, s *redisproc.Server) (ratio.Row, error)
 	}
 	time.Sleep(ending)
 	before := runtime.NumGoroutine()
-	if err := h.acquireMany(ctx, someLeases); err != nil {
+	if err := acquireMany(ctx, h.Locker, someLeases); err != nil {
 		return ratio.Row{}, err
 	}
 	time.Sleep(ending)
@@ -92,7 +92,7 @@ func heldMany(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 	h := newHolder(s, manyTTL)
 	defer h.close()
 	before := heap()
-	if err := h.acquireMany(ctx, manyLeases); err != nil {
+	if err := acquireMany(ctx, h.Locker, manyLeases); err != nil {
 		return nil, err
 	}
 	perLease := float64(heap()-before) / manyLeases

@@ -42,6 +42,14 @@ var (
 	rueidisLib = library{"rueidislock", openRueidis}
 )
 
+func names(libs []library) []string {
+	all := make([]string, len(libs))
+	for i, l := range libs {
+		all[i] = l.name
+	}
+	return all
+}
+
 // openAll makes n processes. The returned func closes them.
 func (l library) openAll(s *redisproc.Server, n int) ([]process, func(), error) {
 	ps := make([]process, 0, n)
@@ -67,7 +75,10 @@ func openConcord(s *redisproc.Server) (process, error) {
 }
 
 func concordOn(rdb *redis.Client, o *lock.Options, closed func()) process {
-	locks := lock.New(redislock.New(rdb, nil), o)
+	return processOf(lock.New(redislock.New(rdb, nil), o), closed)
+}
+
+func processOf(locks *lock.Locker, closed func()) process {
 	return process{
 		acquire: func(ctx context.Context, name string) (func() error, error) {
 			lease, err := locks.Acquire(ctx, name)

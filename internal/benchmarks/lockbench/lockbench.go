@@ -1,6 +1,8 @@
-// Package lockbench measures lock on Redis beside the lock libraries that Go programs use on it.
+// Package lockbench measures lock on Redis beside the lock libraries that Go programs use on it, and on etcd beside etcd's
+// own Mutex.
 //
-// All sides run in this process against one redis-server, over its Unix socket, in the same run. A "process" of a
+// All sides run in this process, in the same run, against one redis-server over its Unix socket or against a server in
+// this process. A "process" of a
 // scenario is a client of its own with a lock of its own, which shares nothing with the others but the CPU.
 package lockbench
 
@@ -34,6 +36,15 @@ var scenarios = []scenario{
 	{"fairness", fairness},
 }
 
+// engines measure the other engines, each on a server in this process.
+var engines = []struct {
+	name string
+	run  func(context.Context) ([]ratio.Row, error)
+}{
+	{"etcd", onEtcd},
+	{"NATS", onNATS},
+}
+
 // Measure runs all scenarios, and says to progress which.
 func Measure(ctx context.Context, progress func(string)) (*ratio.Table, error) {
 	server, err := redisproc.Start(ctx)
@@ -54,6 +65,14 @@ func Measure(ctx context.Context, progress func(string)) (*ratio.Table, error) {
 		}
 		table.Rows = append(table.Rows, rows...)
 	}
+	for _, s := range engines {
+		progress(s.name)
+		rows, err := s.run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		table.Rows = append(table.Rows, rows...)
+	}
 	return table, nil
 }
 
@@ -63,7 +82,8 @@ func peers() string {
 	info, _ := debug.ReadBuildInfo()
 	for _, m := range info.Deps {
 		switch m.Path {
-		case "github.com/bsm/redislock", "github.com/go-redsync/redsync/v4", "github.com/redis/rueidis", "github.com/redis/go-redis/v9":
+		case "github.com/bsm/redislock", "github.com/go-redsync/redsync/v4", "github.com/redis/rueidis", "github.com/redis/go-redis/v9",
+			"go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3", "github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2":
 			text += " " + m.Path + " " + m.Version + ","
 		}
 	}

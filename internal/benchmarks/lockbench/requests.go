@@ -194,7 +194,7 @@ func (p *pingPong) turn(ctx context.Context) (wait, handOver float64, err error)
 func renewalPipelines(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 	h := newHolder(s, renewedTTL)
 	defer h.close()
-	if err := h.acquireMany(ctx, operations); err != nil {
+	if err := acquireMany(ctx, h.Locker, operations); err != nil {
 		return nil, err
 	}
 	if err := sleep(ctx, renewedTTL/2); err != nil {
