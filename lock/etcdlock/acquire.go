@@ -3,6 +3,7 @@ package etcdlock
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -16,28 +17,29 @@ func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.St
 	if err := b.check(c); err != nil {
 		return lock.State{}, err
 	}
+	ctx = clientv3.WithRequireLeader(ctx)
 	start := time.Now()
 	p := b.enter(c, notify)
 	for {
-		s, bt, err := b.join(ctx, p)
+		s, beat, err := b.join(ctx, p)
 		if err != nil {
-			return lock.State{}, fail("acquire", c, err)
+			return lock.State{}, fail("acquire", c, b.unsent(p, err))
 		}
-		if !b.depart(p, s) {
+		if !b.sending(p, s) {
 			return lock.State{Phase: lock.Gone}, nil
 		}
 		st, term, err := b.put(ctx, c, p, s)
 		switch {
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
-			b.bury(s)
+			b.end(s)
 			continue
 		case err != nil:
 			b.refused(p, err)
 			return lock.State{}, fail("acquire", c, err)
 		}
-		if b.prove(s, bt, term) || !lives(c, st) {
+		if b.prove(s, beat, term) || !lives(c, st) {
 			st.Age = b.age(s, start)
-			return b.arrive(c, p, st), nil
+			return b.answered(c, p, st), nil
 		}
 	}
 }
@@ -55,18 +57,30 @@ func (b *Backend) enter(c lock.Claim, notify func(lock.State)) *place {
 	if p == nil {
 		p = b.newPlace(c)
 	}
-	p.notify = notify
+	if notify != nil {
+		p.notify = notify
+	}
 	return p
 }
 
-// depart notes that an acquire is about to be sent, unless its release came first.
-func (b *Backend) depart(p *place, s *session) bool {
+// unsent marks an error that came before anything was sent for p.
+func (b *Backend) unsent(p *place, err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.session == nil {
+		return refusal{err}
+	}
+	return err
+}
+
+// sending notes that an acquire is about to be sent, unless its release came first.
+func (b *Backend) sending(p *place, s *session) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.released {
 		return false
 	}
-	p.session, p.open = s, true
+	p.session, p.unanswered = s, true
 	return true
 }
 
@@ -74,13 +88,13 @@ func (b *Backend) depart(p *place, s *session) bool {
 func (b *Backend) refused(p *place, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if certain(err) && !errors.Is(err, lock.ErrCorrupt) && p.rev == 0 {
-		p.session, p.open = nil, false
+	if certain(err) && !errors.Is(err, lock.ErrCorrupt) && p.rev == 0 && !p.copies {
+		p.session, p.unanswered = nil, false
 	}
 }
 
-// arrive notes the answer to an acquire. Its release may have come before.
-func (b *Backend) arrive(c lock.Claim, p *place, st lock.State) lock.State {
+// answered notes the answer to an acquire. Its release may have come before.
+func (b *Backend) answered(c lock.Claim, p *place, st lock.State) lock.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -91,41 +105,62 @@ func (b *Backend) arrive(c lock.Claim, p *place, st lock.State) lock.State {
 	case st.Phase == lock.Queued:
 		b.follow(p)
 	}
-	p.open = false
+	p.unanswered = false
 	return st
 }
 
-// put writes c's key and reads its line in one transaction. A claim that does not wait is written only if nobody has come
-// since the line was seen to have room for it, one that has been in line only if it still is.
+// put writes c's key and reads its line in one transaction, and returns the term in which that was. A claim that does not
+// wait is written only if nobody has come since the line was seen to have room for it, one that has been in line only if it
+// still is, and none twice.
 func (b *Backend) put(ctx context.Context, c lock.Claim, p *place, s *session) (lock.State, uint64, error) {
 	tomb, get := b.tomb(c.ID), clientv3.OpGet(p.line, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	for seen := int64(0); ; {
+	for seen, pause := int64(0), time.Duration(0); ; pause = min(pause+minPause/4, maxPause) {
 		cmps := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(tomb), "=", 0)}
-		switch rev := b.revOf(p); {
-		case rev > 0:
-			cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(p.key), "=", rev))
-		case c.NoWait:
+		cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(p.key), "=", b.revOf(p)))
+		if c.NoWait {
 			cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(p.line), "<", seen+1).WithPrefix())
 		}
-		r, err := b.cli.Txn(ctx).If(cmps...).
-			Then(clientv3.OpPut(p.key, string(c.Value), clientv3.WithLease(s.id)), get).
-			Else(clientv3.OpGet(tomb, clientv3.WithCountOnly()), get).Commit()
+		r, copies, err := request(ctx, c.TTL/tries, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return b.cli.Txn(ctx).If(cmps...).
+				Then(clientv3.OpPut(p.key, string(c.Value), clientv3.WithLease(s.id)), get).
+				Else(clientv3.OpGet(tomb, clientv3.WithCountOnly()), get).Commit()
+		})
+		b.copied(p, copies)
 		if err != nil {
 			return lock.State{}, 0, err
 		}
-		line, err := decodeLine(p.line, r.Responses[1].GetResponseRange().Kvs)
+		l, err := decodeLine(p.line, r.Responses[1].GetResponseRange().Kvs, r.Header.Revision)
 		if err != nil {
 			return lock.State{}, 0, err
 		}
-		st, term := b.stand(p, line, r.Header.Revision), r.Header.RaftTerm
+		st, known := b.standing(p, l)
 		switch {
-		case r.Succeeded, st.Phase != lock.Gone, b.revOf(p) > 0, r.Responses[0].GetResponseRange().Count > 0:
-			return st, term, nil
-		case holders(append(line, entry{Claim: c})) <= len(line):
-			return lock.State{Phase: lock.Queued}, term, nil
+		case r.Succeeded, known, r.Responses[0].GetResponseRange().Count > 0:
+			return st, r.Header.RaftTerm, nil
+		case !l.admits(c):
+			return lock.State{Phase: lock.Queued}, r.Header.RaftTerm, nil
+		}
+		// There was room, and others came. Where many do, some step back.
+		if pause > 0 && !sleep(ctx, rand.N(pause)) {
+			return lock.State{}, 0, refusal{context.Cause(ctx)}
 		}
 		seen = r.Header.Revision
 	}
+}
+
+// copied notes that copies of an acquire may be on their way.
+func (b *Backend) copied(p *place, copies bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.copies = p.copies || copies
+}
+
+// standing applies a line to p, and reports whether p is known to be, or to have been, in it.
+func (b *Backend) standing(p *place, l *line) (st lock.State, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st = p.stand(l)
+	return st, p.rev > 0
 }
 
 func (b *Backend) revOf(p *place) int64 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -20,21 +21,31 @@ type directory struct {
 	cli        *clientv3.Client
 	own, named string             // what the keys of its own line and of those of its names start with
 	rev        int64              // at which it was read
-	lines      map[string][]entry // by name, in order; the directory's own is ""
+	lines      map[string][]shown // by name, in order; the directory's own is ""
+}
+
+// shown is a claim with its value.
+type shown struct {
+	entry
+	value []byte
 }
 
 func (b *Backend) directory(dir string) *directory {
 	return &directory{cli: b.cli, own: b.ownLine(dir), named: b.named(dir)}
 }
 
-// read replaces what is known.
-func (d *directory) read(ctx context.Context) error {
-	r, err := d.cli.Txn(ctx).Then(
-		clientv3.OpGet(d.own, clientv3.WithPrefix()), clientv3.OpGet(d.named, clientv3.WithPrefix())).Commit()
+// read replaces what is known, within limit.
+func (d *directory) read(ctx context.Context, limit time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	r, err := read(ctx, limit/4, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return d.cli.Txn(ctx).Then(
+			clientv3.OpGet(d.own, clientv3.WithPrefix()), clientv3.OpGet(d.named, clientv3.WithPrefix())).Commit()
+	})
 	if err != nil {
 		return err
 	}
-	d.rev, d.lines = r.Header.Revision, make(map[string][]entry)
+	d.rev, d.lines = r.Header.Revision, make(map[string][]shown)
 	for _, part := range r.Responses {
 		for _, kv := range part.GetResponseRange().Kvs {
 			if err := d.put(kv); err != nil {
@@ -70,9 +81,9 @@ func (d *directory) put(kv *mvccpb.KeyValue) error {
 	if !ok {
 		return err
 	}
-	es := slices.DeleteFunc(d.lines[name], func(o entry) bool { return o.key == e.key })
-	i, _ := slices.BinarySearchFunc(es, e.rev, func(o entry, rev int64) int { return cmp.Compare(o.rev, rev) })
-	d.lines[name] = slices.Insert(es, i, e)
+	es := slices.DeleteFunc(d.lines[name], func(o shown) bool { return o.key == e.key })
+	i, _ := slices.BinarySearchFunc(es, e.rev, func(o shown, rev int64) int { return cmp.Compare(o.rev, rev) })
+	d.lines[name] = slices.Insert(es, i, shown{e, kv.Value})
 	return nil
 }
 
@@ -81,7 +92,7 @@ func (d *directory) remove(key string) {
 	if !ok || err != nil {
 		return
 	}
-	es := slices.DeleteFunc(d.lines[name], func(e entry) bool { return e.key == key })
+	es := slices.DeleteFunc(d.lines[name], func(e shown) bool { return e.key == key })
 	if d.lines[name] = es; len(es) == 0 {
 		delete(d.lines, name)
 	}
@@ -110,8 +121,12 @@ func (d *directory) name(line string) (string, bool, error) {
 func (d *directory) holders() []lock.Holder {
 	hs := []lock.Holder{}
 	for name, es := range d.lines {
-		for _, e := range es[:holders(es)] {
-			hs = append(hs, lock.Holder{Name: name, ID: e.ID, Token: lock.Token(e.rev), Weight: e.Weight, Value: e.Value})
+		line := make([]entry, len(es))
+		for i, e := range es {
+			line[i] = e.entry
+		}
+		for _, e := range es[:holders(line)] {
+			hs = append(hs, lock.Holder{Name: name, ID: e.id(), Token: lock.Token(e.rev), Weight: e.weight, Value: e.value})
 		}
 	}
 	return hs
@@ -120,11 +135,11 @@ func (d *directory) holders() []lock.Holder {
 // follow returns what changes after the read, until stop returns or a response has an error.
 func (d *directory) follow() (<-chan clientv3.WatchResponse, func()) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(d.cli.Ctx()))
-	changes := make(chan clientv3.WatchResponse)
+	changes, from := make(chan clientv3.WatchResponse), d.rev+1
 	var work sync.WaitGroup
 	for _, prefix := range []string{d.own, d.named} {
 		work.Go(func() {
-			for r := range d.cli.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(d.rev+1)) {
+			for r := range d.cli.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
 				forward(ctx, changes, r)
 			}
 			forward(ctx, changes, clientv3.WatchResponse{Canceled: true}) // ended: also when the client was closed

@@ -11,6 +11,11 @@ import (
 	"github.com/concordkit/concord/lock/fence"
 )
 
+// refusal is an error after which nothing was done for certain.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
 // fail wraps err once, and says where its outcome is open.
 func fail(verb string, c lock.Claim, err error) error {
 	switch {
@@ -22,19 +27,29 @@ func fail(verb string, c lock.Claim, err error) error {
 	return fmt.Errorf("etcdlock: %s %q: %w", verb, c.Dir+c.Name, err)
 }
 
-// certain reports whether err can only mean that nothing was done, and that trying again would not help.
+// certain reports whether err can only mean that nothing was done. ErrNoSpace is not among those: a member whose space ran
+// out meanwhile says so after it has applied the request.
 func certain(err error) bool {
-	if errors.Is(err, lock.ErrInvalid) || errors.Is(err, lock.ErrCorrupt) || errors.Is(err, fence.ErrStale) {
+	if _, ok := errors.AsType[refusal](err); ok {
 		return true
 	}
-	refusal, ok := errors.AsType[rpctypes.EtcdError](err)
+	if errors.Is(err, lock.ErrInvalid) || errors.Is(err, lock.ErrCorrupt) || errors.Is(err, fence.ErrStale) ||
+		errors.Is(err, rpctypes.ErrTooManyRequests) || errors.Is(err, rpctypes.ErrNoLeader) {
+		return true
+	}
+	refused, ok := errors.AsType[rpctypes.EtcdError](err)
 	if !ok {
 		return false
 	}
-	switch refusal.Code() {
+	switch refused.Code() {
 	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument, codes.FailedPrecondition,
-		codes.NotFound, codes.OutOfRange, codes.ResourceExhausted, codes.Unimplemented:
+		codes.NotFound, codes.OutOfRange, codes.Unimplemented:
 		return true
 	}
 	return false
+}
+
+// passes reports whether err may go away by itself.
+func passes(err error) bool {
+	return err != nil && (!certain(err) || errors.Is(err, rpctypes.ErrTooManyRequests) || errors.Is(err, rpctypes.ErrNoLeader))
 }

@@ -51,7 +51,10 @@ import (
 	"github.com/concordkit/concord/lock"
 )
 
-const maxValue = 64 << 10
+const (
+	maxValue  = 64 << 10
+	infoLimit = 500 * time.Millisecond // for the first try
+)
 
 // Options configure [New]. A nil *Options means the defaults.
 type Options struct {
@@ -103,7 +106,8 @@ func (b *Backend) Info(ctx context.Context) (lock.Info, error) {
 	if b.err != nil {
 		return info, b.err
 	}
-	list, err := b.cli.MemberList(ctx)
+	ctx = clientv3.WithRequireLeader(ctx)
+	list, err := read(ctx, infoLimit, func(ctx context.Context) (*clientv3.MemberListResponse, error) { return b.cli.MemberList(ctx) })
 	if err != nil {
 		return info, fmt.Errorf("etcdlock: info: %w", err)
 	}

@@ -47,7 +47,7 @@ func TestLinesAreStockLayout(t *testing.T) {
 		"concord/dir/%3Dring/":     {Dir: "=ring"},
 		"concord/lock/%3Dgone/":    {Name: "=gone"},
 	} {
-		require.Equal(t, want, b.line(c))
+		require.Equal(t, want, b.lineOf(c))
 	}
 }
 
@@ -65,20 +65,20 @@ func FuzzLines(f *testing.F) {
 			return
 		}
 		same := dir1 == dir2 && name1 == name2
-		if strings.HasPrefix(b.line(one), b.line(two)) != same {
-			t.Fatalf("%+v and %+v have the lines %q and %q", one, two, b.line(one), b.line(two))
+		if strings.HasPrefix(b.lineOf(one), b.lineOf(two)) != same {
+			t.Fatalf("%+v and %+v have the lines %q and %q", one, two, b.lineOf(one), b.lineOf(two))
 		}
-		if strings.HasPrefix(b.line(one), b.tomb("")) {
-			t.Fatalf("%+v has its line among the tombs: %q", one, b.line(one))
+		if strings.HasPrefix(b.lineOf(one), b.tomb("")) {
+			t.Fatalf("%+v has its line among the tombs: %q", one, b.lineOf(one))
 		}
 		if dir1 == "" {
 			return
 		}
 		d := b.directory(dir1)
-		if name, ok, err := d.name(b.line(one)); !ok || err != nil || name != name1 {
+		if name, ok, err := d.name(b.lineOf(one)); !ok || err != nil || name != name1 {
 			t.Fatalf("%+v is found as %q, %v, %v", one, name, ok, err)
 		}
-		if _, ok, _ := d.name(b.line(two)); ok != (dir1 == dir2) {
+		if _, ok, _ := d.name(b.lineOf(two)); ok != (dir1 == dir2) {
 			t.Fatalf("%+v is %v in the directory %q", two, ok, dir1)
 		}
 	})
@@ -98,7 +98,7 @@ func FuzzDecode(f *testing.F) {
 			require.False(t, ok)
 		default:
 			require.True(t, ok)
-			require.True(t, 1 <= e.Weight && e.Weight <= e.Capacity && e.Capacity <= lock.All)
+			require.True(t, 1 <= e.weight && e.weight <= e.capacity && e.capacity <= lock.All)
 			require.EqualValues(t, 5, e.rev)
 		}
 	})
@@ -113,7 +113,7 @@ func TestLeavesComeBack(t *testing.T) {
 		e, ok, err := decode("l/", &mvccpb.KeyValue{Key: []byte("l/" + leaf(c))})
 		require.NoError(t, err)
 		require.True(t, ok)
-		require.Equal(t, c, e.Claim)
+		require.Equal(t, c, lock.Claim{ID: e.id(), Weight: e.weight, Capacity: e.capacity})
 	}
 }
 
@@ -123,10 +123,10 @@ func TestErrorsSayWhatIsKnown(t *testing.T) {
 	err := fail("release", c, context.DeadlineExceeded)
 	require.ErrorIs(t, err, lock.ErrUnknownOutcome)
 	require.ErrorContains(t, err, `etcdlock: release "a": `)
-	for _, err := range []error{rpctypes.ErrTimeout, rpctypes.ErrLeaderChanged, rpctypes.ErrNoLeader} {
+	for _, err := range []error{rpctypes.ErrTimeout, rpctypes.ErrLeaderChanged, rpctypes.ErrNoSpace} {
 		require.ErrorIs(t, fail("acquire", c, err), lock.ErrUnknownOutcome)
 	}
-	for _, err := range []error{rpctypes.ErrPermissionDenied, rpctypes.ErrInvalidAuthToken, rpctypes.ErrNoSpace, lock.ErrCorrupt, fence.ErrStale} {
+	for _, err := range []error{rpctypes.ErrPermissionDenied, rpctypes.ErrInvalidAuthToken, rpctypes.ErrNoLeader, rpctypes.ErrTooManyRequests, lock.ErrCorrupt, fence.ErrStale} {
 		require.NotErrorIs(t, fail("acquire", c, err), lock.ErrUnknownOutcome)
 		require.ErrorIs(t, fail("acquire", c, err), err)
 	}

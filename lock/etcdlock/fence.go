@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -12,16 +13,17 @@ import (
 )
 
 // Owner returns a condition for a transaction of the caller's own, on the same cluster: it holds while the lease with
-// that claim and token is there. A transaction under it is applied before the next holder exists, or not at all.
+// that claim and token is there, and never for the token 0. A transaction under it is applied before the next holder exists, or not at all.
 //
 //	c := lease.Claim()
 //	cli.Txn(ctx).If(b.Owner(c, lease.Token())).Then(clientv3.OpPut("balance", "7")).Commit()
 func (b *Backend) Owner(c lock.Claim, t lock.Token) clientv3.Cmp {
-	return clientv3.Compare(clientv3.CreateRevision(b.line(c)+leaf(c)), "=", int64(t))
+	// What is not there has the revision 0, and no key has 1.
+	return clientv3.Compare(clientv3.CreateRevision(b.lineOf(c)+leaf(c)), "=", max(int64(t), 1))
 }
 
 // Fence writes keys of etcd with the token of the lease that covers them, and refuses writes with the token of an
-// earlier holder. Beside each key it keeps a mark, the highest token seen, in the key <key>/fence. Marks do not expire: a
+// earlier holder. Beside each key it keeps a mark, the highest token seen, in the key <key>/fence, so that no key may end in that. Marks do not expire: a
 // holder may come back after any time. Unlike [Backend.Owner] it takes tokens of any backend.
 type Fence struct{ kv clientv3.KV }
 
@@ -39,15 +41,17 @@ func (f *Fence) Delete(ctx context.Context, key string, t lock.Token) error {
 	return f.write(ctx, key, t, clientv3.OpDelete(key))
 }
 
+const markSuffix = "/fence"
+
 // markDigits makes the order of marks as text that of their numbers.
 const markDigits = 20
 
 func (f *Fence) write(ctx context.Context, key string, t lock.Token, op clientv3.Op) error {
 	c := lock.Claim{Name: key}
-	if key == "" || t == 0 {
-		return fail("write", c, fmt.Errorf("%w: token %d: want a key and a token above 0", lock.ErrInvalid, t))
+	if key == "" || strings.HasSuffix(key, markSuffix) || t == 0 {
+		return fail("write", c, fmt.Errorf("%w: token %d: want a key that is no mark and a token above 0", lock.ErrInvalid, t))
 	}
-	mark := key + "/fence"
+	mark := key + markSuffix
 	both := []clientv3.Op{op, clientv3.OpPut(mark, pad(t))}
 	atMost := clientv3.Compare(clientv3.Value(mark), "<", pad(t)+"0") // a longer text is the next one
 	fresh := clientv3.Compare(clientv3.CreateRevision(mark), "=", 0)

@@ -13,9 +13,9 @@ import (
 	"github.com/concordkit/concord/lock"
 )
 
-// line returns what all keys of c's line start with. Escaped names hold neither '/' nor '=', so no line is within another
+// lineOf returns what all keys of c's line start with. Escaped names hold neither '/' nor '=', so no line is within another
 // one, and a stock recipe on one of them sees none of the others.
-func (b *Backend) line(c lock.Claim) string {
+func (b *Backend) lineOf(c lock.Claim) string {
 	switch {
 	case c.Dir == "":
 		return b.prefix + url.QueryEscape(c.Name) + "/"
@@ -43,9 +43,9 @@ func leaf(c lock.Claim) string {
 
 // entry is a claim as it stands in line.
 type entry struct {
-	lock.Claim // ID, Weight, Capacity and Value
-	key        string
-	rev        int64 // create revision
+	key              string
+	rev              int64 // create revision
+	weight, capacity int
 }
 
 // decode reads a key of the line: false if it is not one of its claims but deeper.
@@ -55,43 +55,59 @@ func decode(line string, kv *mvccpb.KeyValue) (entry, bool, error) {
 	if !ok || strings.Contains(leaf, "/") {
 		return entry{}, false, nil
 	}
-	e := entry{key: key, rev: kv.CreateRevision}
-	id, size, weighted := strings.Cut(leaf, ".")
-	e.ID, e.Weight, e.Capacity, e.Value = id, lock.All, lock.All, kv.Value
-	if weighted {
+	e := entry{key, kv.CreateRevision, lock.All, lock.All}
+	if _, size, weighted := strings.Cut(leaf, "."); weighted {
 		weight, capacity, _ := strings.Cut(size, ".")
 		var errs [2]error
-		e.Weight, errs[0] = strconv.Atoi(weight)
-		e.Capacity, errs[1] = strconv.Atoi(capacity)
-		ok = errs == [2]error{} && e.Weight >= 1 && e.Weight <= e.Capacity && e.Capacity <= lock.All
-	}
-	if !ok {
-		return entry{}, false, fmt.Errorf("%w: key %q", lock.ErrCorrupt, key)
+		e.weight, errs[0] = strconv.Atoi(weight)
+		e.capacity, errs[1] = strconv.Atoi(capacity)
+		if errs != [2]error{} || e.weight < 1 || e.weight > e.capacity || e.capacity > lock.All {
+			return entry{}, false, fmt.Errorf("%w: key %q", lock.ErrCorrupt, key)
+		}
 	}
 	return e, true, nil
 }
 
-// decodeLine returns the claims of a line in their order.
-func decodeLine(line string, kvs []*mvccpb.KeyValue) ([]entry, error) {
-	es := make([]entry, 0, len(kvs)+1)
+// id returns the claim's ID, which is the first part of the last one of its key.
+func (e entry) id() string {
+	id, _, _ := strings.Cut(e.key[strings.LastIndexByte(e.key, '/')+1:], ".")
+	return id
+}
+
+// line is a line as it was read.
+type line struct {
+	entries []entry // in order
+	holding int     // how many at the head hold
+	at      int64   // the revision of the read
+}
+
+// decodeLine reads what a line has at a revision.
+func decodeLine(prefix string, kvs []*mvccpb.KeyValue, at int64) (*line, error) {
+	l := &line{entries: make([]entry, 0, len(kvs)+1), at: at}
 	for _, kv := range kvs {
-		e, ok, err := decode(line, kv)
+		e, ok, err := decode(prefix, kv)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			es = append(es, e)
+			l.entries = append(l.entries, e)
 		}
 	}
-	slices.SortFunc(es, func(a, b entry) int { return cmp.Compare(a.rev, b.rev) })
-	return es, nil
+	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Compare(a.rev, b.rev) })
+	l.holding = holders(l.entries)
+	return l, nil
+}
+
+// admits reports whether one more claim would hold at once.
+func (l *line) admits(c lock.Claim) bool {
+	return holders(append(slices.Clip(l.entries), entry{weight: c.Weight, capacity: c.Capacity})) > len(l.entries)
 }
 
 // holders returns how many at the head of a line hold.
-func holders(line []entry) int {
-	cs := make([]lock.Claim, len(line))
-	for i, e := range line {
-		cs[i] = e.Claim
+func holders(es []entry) int {
+	cs := make([]lock.Claim, len(es))
+	for i, e := range es {
+		cs[i].Weight, cs[i].Capacity = e.weight, e.capacity
 	}
 	return lock.Fits(cs)
 }

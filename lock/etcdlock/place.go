@@ -10,26 +10,38 @@ import (
 
 // place is what the Backend knows of a claim. Backend.mu guards it.
 type place struct {
-	claim     lock.Claim
-	line, key string
-	notify    func(lock.State)
-	session   *session // nil until an acquire was sent
-	open      bool     // an acquire was sent and its answer is not known
-	released  bool
-	rev       int64 // create revision, 0 until known
-	held      bool
-	ahead     []entry            // while it waits: who stands before it, and itself
-	seen      int64              // the revision of ahead
-	stop      context.CancelFunc // ends its watch; nil without one
-	pause     time.Duration      // before it asks to look after its watch broke
+	claim      lock.Claim
+	line, key  string
+	notify     func(lock.State)
+	session    *session // nil until an acquire was sent
+	unanswered bool     // an acquire was sent, and what became of it is not known
+	copies     bool     // copies of an answered acquire may be on their way
+	released   bool
+	rev        int64 // create revision, 0 until known
+	held       bool
+
+	// While it waits:
+	guard string             // a claim without whose end it cannot hold, if it stands far back
+	ahead []entry            // who stands before it, and itself, if it is near the head
+	seen  int64              // the revision of that
+	stop  context.CancelFunc // ends its watch; nil without one
+	pause time.Duration      // before it asks to look after its watch broke
 }
 
 // newPlace makes a place for c; b.mu is held.
 func (b *Backend) newPlace(c lock.Claim) *place {
-	line := b.line(c)
-	p := &place{claim: c, line: line, key: line + leaf(c)}
+	line := b.lineOf(c)
+	p := &place{claim: c, line: line, key: line + leaf(c), notify: func(lock.State) {}}
 	b.places[c.ID] = p
 	return p
+}
+
+// drop forgets p, unless its ID has a new place; b.mu is held.
+func (b *Backend) drop(p *place) {
+	p.unfollow()
+	if b.places[p.claim.ID] == p {
+		delete(b.places, p.claim.ID)
+	}
 }
 
 // state is under b.mu.
@@ -40,34 +52,47 @@ func (p *place) state() lock.State {
 	return lock.State{Phase: lock.Queued}
 }
 
-// stand applies the line as read at a revision, and returns where p stands: Gone if it does not.
-func (b *Backend) stand(p *place, line []entry, at int64) lock.State {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := slices.IndexFunc(line, func(e entry) bool { return e.key == p.key && (p.rev == 0 || p.rev == e.rev) })
+// stand applies a line and returns where p stands: Gone if it does not. b.mu is held.
+func (p *place) stand(l *line) lock.State {
+	i := slices.IndexFunc(l.entries, func(e entry) bool { return e.key == p.key && (p.rev == 0 || p.rev == e.rev) })
 	if i < 0 {
 		return lock.State{Phase: lock.Gone}
 	}
-	p.rev = line[i].rev
-	if !p.held && at >= p.seen { // else what has left since is known already
-		p.ahead, p.seen = line[:i+1], at
-	}
-	return p.advance()
-}
-
-// advance makes p a holder if there is room for it and all before it; b.mu is held.
-func (p *place) advance() lock.State {
-	if !p.held && holders(p.ahead) == len(p.ahead) {
-		p.held, p.ahead = true, nil
-		p.unfollow()
+	p.rev = l.entries[i].rev
+	switch {
+	case p.held || l.at < p.seen: // what has left since is known already
+	case i < l.holding:
+		p.hold()
+	default:
+		p.wait(l.entries[:i+1], l.at)
 	}
 	return p.state()
 }
 
-// drop forgets p, unless its ID has a new place; b.mu is held.
-func (b *Backend) drop(p *place) {
+// hold makes p a holder; b.mu is held.
+func (p *place) hold() {
+	p.held, p.guard, p.ahead = true, "", nil
 	p.unfollow()
-	if b.places[p.claim.ID] == p {
-		delete(b.places, p.claim.ID)
+}
+
+// near is how far from the head of its line a claim follows all that leaves it. Who stands further back follows one
+// claim, that many places ahead: so a release in a long line tells few.
+const near = 3
+
+// wait notes what p waits for, given the line up to it; b.mu is held.
+//
+// What leaves the line only helps those behind. So p cannot hold while there is a claim beside which alone it could not.
+func (p *place) wait(upTo []entry, at int64) {
+	p.seen, p.guard, p.ahead = at, "", nil
+	own, n := upTo[len(upTo)-1], 0
+	for _, e := range slices.Backward(upTo[:len(upTo)-1]) {
+		if holders([]entry{e, own}) == 2 {
+			continue
+		}
+		if n++; n == near {
+			p.guard = e.key
+			return
+		}
 	}
+	p.ahead = slices.Clone(upTo)
 }

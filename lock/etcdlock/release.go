@@ -3,6 +3,8 @@ package etcdlock
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -16,18 +18,18 @@ func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
 	if err := b.check(c); err != nil {
 		return false, err
 	}
-	p, sent := b.leave(c)
+	p, sent := b.withdraw(c)
 	if !sent {
 		b.remember(p)
 		return false, nil
 	}
-	was, err := b.remove(ctx, p)
+	was, err := b.remove(clientv3.WithRequireLeader(ctx), p)
 	return was, fail("release", c, err)
 }
 
-// leave ends the place of c here: an acquire that has not been sent will not be. It reports whether the server may have
+// withdraw ends the place of c here: an acquire that has not been sent will not be. It reports whether the server may have
 // heard of c.
-func (b *Backend) leave(c lock.Claim) (p *place, sent bool) {
+func (b *Backend) withdraw(c lock.Claim) (p *place, sent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p = b.places[c.ID]
@@ -43,43 +45,61 @@ func (b *Backend) leave(c lock.Claim) (p *place, sent bool) {
 // remove deletes p's key and reports whether it was there.
 func (b *Backend) remove(ctx context.Context, p *place) (bool, error) {
 	b.mu.Lock()
-	s, open := p.session, p.open
+	s, late := p.session, p.unanswered || p.copies
 	b.mu.Unlock()
-	was, err := b.erase(ctx, p, s, open)
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	was, repeated, err := request(ctx, p.claim.TTL/tries, func(ctx context.Context) (bool, error) { return b.erase(ctx, p, s, late) })
 	if err != nil {
 		b.strand(p)
 		return false, err
 	}
+	if repeated && b.mustLive(p) {
+		was = true // so that a copy has released it
+	}
+	b.mu.Lock()
 	if s != nil {
 		delete(s.orphans, p)
-		if open && !was {
+		if late {
 			s.tombs++
 		}
 	}
-	p.open = false
+	p.unanswered, p.copies = false, false
 	if was {
 		b.drop(p)
-	} else {
+	}
+	b.mu.Unlock()
+	if !was {
 		b.remember(p)
 	}
 	return was, nil
 }
 
-// erase is the request of remove. If an acquire may still be under way, and its key is not there, a tomb refuses it: on the
-// etcd lease that the acquire asks for, so that the tomb is there as long as the acquire can succeed.
-func (b *Backend) erase(ctx context.Context, p *place, s *session, open bool) (was bool, err error) {
-	if !open {
+// erase is the request of remove. If an acquire may still be under way, a tomb refuses it: on the etcd lease that the
+// acquire asks for, so that the tomb is there as long as the acquire can succeed.
+func (b *Backend) erase(ctx context.Context, p *place, s *session, late bool) (was bool, err error) {
+	if !late {
 		r, err := b.cli.Delete(ctx, p.key)
 		return err == nil && r.Deleted > 0, err
 	}
-	r, err := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), ">", 0)).Then(clientv3.OpDelete(p.key)).
-		Else(clientv3.OpPut(b.tomb(p.claim.ID), "", clientv3.WithLease(s.id))).Commit()
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) { // nor does the acquire find it
+	tomb := clientv3.OpPut(b.tomb(p.claim.ID), "", clientv3.WithLease(s.id))
+	r, err := b.cli.Txn(ctx).Then(clientv3.OpDelete(p.key), tomb).Commit()
+	switch {
+	case errors.Is(err, rpctypes.ErrLeaseNotFound): // nor does the acquire find it
 		return false, nil
+	case errors.Is(err, rpctypes.ErrNoSpace): // a server that is full lets delete, but write no tomb
+		d, failed := b.cli.Delete(ctx, p.key)
+		if failed == nil && d.Deleted > 0 {
+			return true, nil
+		}
+		return false, err
 	}
-	return err == nil && r.Succeeded, err
+	return err == nil && r.Responses[0].GetResponseDeleteRange().Deleted > 0, err
+}
+
+// mustLive reports whether p was in line and cannot have died of age yet.
+func (b *Backend) mustLive(p *place) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return p.rev > 0 && !p.session.dead && time.Since(p.session.kept) < p.claim.TTL
 }
 
 // remember refuses acquires of a claim that was not there when it was released, for its TTL.
@@ -91,14 +111,51 @@ func (b *Backend) remember(p *place) {
 	})
 }
 
-// strand keeps a claim that could not be released, for the next renewal of its session to release: other claims may keep
-// its etcd lease alive. b.mu is held.
+// strand keeps a claim that could not be released, for renewals of its session to release: other claims may keep its etcd
+// lease alive.
 func (b *Backend) strand(p *place) {
-	if p.session == nil || p.session.dead {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := p.session
+	if s == nil || s.dead {
 		b.drop(p)
 		return
 	}
-	p.session.orphans[p] = struct{}{}
+	s.orphans[p] = struct{}{}
+	time.AfterFunc(2*s.life(), func() { b.expire(s) })
+}
+
+// expire ends a session that nobody keeps alive any more.
+func (b *Backend) expire(s *session) {
+	if b.age(s, time.Now()) >= s.life() {
+		b.end(s)
+	}
+}
+
+// maxCleared is how many stranded claims one renewal releases; the next one goes on.
+const maxCleared = 16
+
+// clear releases stranded claims of s, beside the renewal.
+func (b *Backend) clear(s *session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.clearing || len(s.orphans) == 0 {
+		return
+	}
+	s.clearing = true
+	orphans := slices.Collect(maps.Keys(s.orphans))
+	go func() {
+		ctx, stop := b.background(s.life() / spent)
+		defer stop()
+		for _, p := range orphans[:min(len(orphans), maxCleared)] {
+			if _, err := b.remove(ctx, p); err != nil {
+				break
+			}
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		s.clearing = false
+	}()
 }
 
 // SetValue implements lock.Backend.
@@ -114,7 +171,12 @@ func (b *Backend) SetValue(ctx context.Context, c lock.Claim) (bool, error) {
 	}
 	rev := p.rev
 	b.mu.Unlock()
-	r, err := b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), "=", rev)).Then(clientv3.OpPut(p.key, string(c.Value), clientv3.WithIgnoreLease())).Commit()
+	ctx = clientv3.WithRequireLeader(ctx)
+	// Not sent again when it is late: a copy could come after a newer value.
+	r, err := read(ctx, c.TTL, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.cli.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(p.key), "=", rev)).
+			Then(clientv3.OpPut(p.key, string(c.Value), clientv3.WithIgnoreLease())).Commit()
+	})
 	if err != nil {
 		return false, fail("set the value of", c, err)
 	}

@@ -3,7 +3,6 @@ package etcdlock
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +31,7 @@ func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, err
 			return nil, err
 		}
 	}
+	ctx = clientv3.WithRequireLeader(ctx)
 	start := time.Now()
 	states := make([]lock.State, len(cs))
 	var first error
@@ -43,7 +43,7 @@ func (b *Backend) Renew(ctx context.Context, cs []lock.Claim) ([]lock.State, err
 		for _, t := range seats {
 			t.state.Age = age
 		}
-		b.bringHome(ctx, s)
+		b.clear(s)
 	}
 	return states, first
 }
@@ -66,13 +66,10 @@ func (b *Backend) seats(cs []lock.Claim, states []lock.State) map[*session][]sea
 }
 
 func (b *Backend) renew(ctx context.Context, s *session, seats []seat) error {
-	bt, err := b.keep(ctx, s)
+	bt, _, err := b.keep(ctx, s)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		b.bury(s)
-		for _, t := range seats {
-			t.state.Phase = lock.Gone
-			b.heed(t)
-		}
+		b.end(s)
+		b.apply(seats, nil)
 		return nil
 	}
 	if err != nil {
@@ -86,63 +83,66 @@ func (b *Backend) renew(ctx context.Context, s *session, seats []seat) error {
 	return nil
 }
 
-// look reads where the claims stand: of a holder whether it is there, of a waiter who is before it.
+// look reads where the claims stand: of a holder whether it is there, of a waiter its line.
 func (b *Backend) look(ctx context.Context, s *session, bt *beat, seats []seat) error {
-	r, err := b.cli.Txn(ctx).Then(b.reads(seats)...).Commit()
+	which, ops := b.reads(seats)
+	r, err := read(ctx, seats[0].claim.TTL/tries, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.cli.Txn(ctx).Then(ops...).Commit()
+	})
 	if err != nil {
 		return err
 	}
 	if !b.prove(s, bt, r.Header.RaftTerm) {
 		return errUnproven
 	}
+	lines := make([]*line, len(ops))
 	for i, t := range seats {
-		line, err := decodeLine(t.line, r.Responses[i].GetResponseRange().Kvs)
-		if err != nil {
-			return err
+		if n := which[i]; lines[n] == nil {
+			if lines[n], err = decodeLine(t.line, r.Responses[n].GetResponseRange().Kvs, r.Header.Revision); err != nil {
+				return err
+			}
 		}
-		*t.state = b.stand(t.place, line, r.Header.Revision)
-		b.heed(t)
 	}
+	b.apply(seats, func(i int) *line { return lines[which[i]] })
 	return nil
 }
 
-func (b *Backend) reads(seats []seat) []clientv3.Op {
+// reads returns what to read for each claim; those that wait in one line share a read.
+func (b *Backend) reads(seats []seat) (which []int, ops []clientv3.Op) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ops := make([]clientv3.Op, len(seats))
-	for i, t := range seats {
+	lines := make(map[string]int)
+	for _, t := range seats {
 		if t.held {
-			ops[i] = clientv3.OpGet(t.key, clientv3.WithKeysOnly())
-		} else {
-			ops[i] = clientv3.OpGet(t.line, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(t.rev))
+			which, ops = append(which, len(ops)), append(ops, clientv3.OpGet(t.key, clientv3.WithKeysOnly()))
+			continue
 		}
+		n, ok := lines[t.line]
+		if !ok {
+			n = len(ops)
+			lines[t.line] = n
+			ops = append(ops, clientv3.OpGet(t.line, clientv3.WithPrefix(), clientv3.WithKeysOnly()))
+		}
+		which = append(which, n)
 	}
-	return ops
+	return which, ops
 }
 
-// heed forgets a claim that is not there, and sees to it that a waiter is told.
-func (b *Backend) heed(t seat) {
+// apply sets the states by the lines, or to Gone without any, forgets claims that are not there, and sees to it that waiters
+// are followed.
+func (b *Backend) apply(seats []seat, lineOf func(int) *line) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch t.state.Phase {
-	case lock.Gone:
-		b.drop(t.place)
-	case lock.Queued:
-		b.follow(t.place)
-	}
-}
-
-// maxHome is how many stranded claims one renewal releases; the next one goes on.
-const maxHome = 16
-
-// bringHome releases claims that could not be released before.
-func (b *Backend) bringHome(ctx context.Context, s *session) {
-	b.mu.Lock()
-	orphans := slices.Collect(maps.Keys(s.orphans))
-	b.mu.Unlock()
-	for _, p := range orphans[:min(len(orphans), maxHome)] {
-		if _, err := b.remove(ctx, p); err != nil {
-			return
+	for i, t := range seats {
+		t.state.Phase = lock.Gone
+		if lineOf != nil {
+			*t.state = t.stand(lineOf(i))
+		}
+		switch t.state.Phase {
+		case lock.Gone:
+			b.drop(t.place)
+		case lock.Queued:
+			b.follow(t.place)
 		}
 	}
 }

@@ -3,10 +3,13 @@ package etcdlock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/concordkit/concord/lock"
 )
 
 const (
@@ -16,18 +19,21 @@ const (
 	maxTombs = 64
 )
 
-// session is an etcd lease that claims with the same TTL share. Backend.mu guards it.
+// session is an etcd lease that claims share whose TTLs come to the same seconds. Backend.mu guards it.
 type session struct {
-	ttl     int64         // in seconds
-	ready   chan struct{} // closed when id or err is set
-	id      clientv3.LeaseID
-	err     error
-	kept    time.Time // before the last request was sent that is known to have extended it
-	beat    *beat     // the keep-alive on the wire
-	dead    bool      // the server has it no more
-	tombs   int
-	orphans map[*place]struct{} // claims whose release has failed
+	ttl      int64         // in seconds
+	ready    chan struct{} // closed when id or err is set
+	id       clientv3.LeaseID
+	err      error
+	kept     time.Time // before the last request was sent that is known to have extended it
+	beat     *beat     // the keep-alive on the wire
+	dead     bool      // the server has it no more
+	tombs    int
+	orphans  map[*place]struct{} // claims whose release has failed
+	clearing bool                // they are being released
 }
+
+func (s *session) life() time.Duration { return time.Duration(s.ttl) * time.Second }
 
 // beat is a keep-alive. It counts once it is proven.
 type beat struct {
@@ -41,27 +47,32 @@ type beat struct {
 func (b *Backend) join(ctx context.Context, p *place) (*session, *beat, error) {
 	ttl := p.claim.TTL
 	for {
-		s, err := b.open(ctx, p, int64((ttl+time.Second-1)/time.Second))
+		s, err := b.session(ctx, p, int64((ttl+time.Second-1)/time.Second))
 		if err != nil {
 			return nil, nil, err
 		}
 		b.mu.Lock()
 		age := time.Since(s.kept)
 		b.mu.Unlock()
-		if age <= ttl/spent {
+		switch {
+		case age <= ttl/spent:
 			return s, nil, nil
+		case age >= s.life():
+			b.end(s)
+			continue
 		}
-		if age < s.life() {
-			if bt, err := b.keep(ctx, s); !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-				return s, bt, err
-			}
+		bt, ours, err := b.keep(ctx, s)
+		switch {
+		case errors.Is(err, rpctypes.ErrLeaseNotFound):
+			b.end(s)
+		case err == nil || ours || ctx.Err() != nil:
+			return s, bt, err
 		}
-		b.bury(s)
 	}
 }
 
-// open returns the session that p has asked to live on before, or else the current one of its TTL, once that stands.
-func (b *Backend) open(ctx context.Context, p *place, ttl int64) (*session, error) {
+// session returns the session that p has asked to live on before, or else the current one of its TTL, once that stands.
+func (b *Backend) session(ctx context.Context, p *place, ttl int64) (*session, error) {
 	b.mu.Lock()
 	s := p.session
 	if s == nil || s.dead {
@@ -81,57 +92,83 @@ func (b *Backend) open(ctx context.Context, p *place, ttl int64) (*session, erro
 	}
 }
 
-func (s *session) life() time.Duration { return time.Duration(s.ttl) * time.Second }
+// background returns a context for what is not done for one call alone. It ends with the client.
+func (b *Backend) background(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(clientv3.WithRequireLeader(b.cli.Ctx()), limit, fmt.Errorf("no answer within %v", limit))
+}
 
-// grant is for all who wait for s, so it does not end with any of them.
+// grant makes s for all who wait for it.
 func (b *Backend) grant(s *session) {
-	ctx, stop := context.WithTimeout(b.cli.Ctx(), s.life())
+	ctx, stop := b.background(s.life())
 	defer stop()
-	sent := time.Now()
-	r, err := b.cli.Grant(ctx, s.ttl)
+	var sent time.Time
+	r, err := read(ctx, s.life()/tries, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		sent = time.Now()
+		return b.cli.Grant(ctx, s.ttl)
+	})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.err = err; err != nil {
-		s.dead = true
+	if err != nil {
+		s.err, s.dead = because(ctx, err), true
 	} else {
 		s.id, s.kept = r.ID, sent
 	}
 	close(s.ready)
 }
 
-// bury forgets a session that the server does not have.
-func (b *Backend) bury(s *session) {
+// because returns why a context of background has ended in place of what came of that: its deadline is not the caller's.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// end forgets a session that the server does not have, and tells all who live on it.
+func (b *Backend) end(s *session) {
+	var lost []func(lock.State)
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	s.dead = true
 	for p := range s.orphans {
 		b.drop(p)
 	}
 	clear(s.orphans)
+	for _, p := range b.places {
+		if p.session == s && p.rev > 0 && !p.released {
+			lost = append(lost, p.notify)
+		}
+	}
+	b.mu.Unlock()
+	for _, notify := range lost {
+		notify(lock.State{Phase: lock.Gone})
+	}
 }
 
-// keep sends a keep-alive for s, or joins the one on the wire.
-func (b *Backend) keep(ctx context.Context, s *session) (*beat, error) {
+// keep sends a keep-alive for s, or joins the one on the wire, which is not ours.
+func (b *Backend) keep(ctx context.Context, s *session) (bt *beat, ours bool, err error) {
 	b.mu.Lock()
-	bt := s.beat
-	if bt == nil {
-		bt = &beat{sent: time.Now(), done: make(chan struct{})}
+	if bt = s.beat; bt == nil {
+		bt, ours = &beat{sent: time.Now(), done: make(chan struct{})}, true
 		s.beat = bt
 		go b.send(s, bt)
 	}
 	b.mu.Unlock()
 	select {
 	case <-bt.done:
-		return bt, bt.err
+		return bt, ours, bt.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, ours, context.Cause(ctx)
 	}
 }
 
 func (b *Backend) send(s *session, bt *beat) {
-	ctx, stop := context.WithTimeout(b.cli.Ctx(), s.life()/spent)
+	ctx, stop := b.background(s.life() / spent)
 	defer stop()
-	bt.term, bt.err = b.keepAlive(ctx, s.id)
+	term, err := read(ctx, s.life()/tries/2, func(ctx context.Context) (uint64, error) { return b.keepAlive(ctx, s.id) })
+	if err != nil {
+		bt.err = fmt.Errorf("keep-alive: %w", because(ctx, err))
+	}
+	bt.term = term
 	b.mu.Lock()
 	s.beat = nil
 	b.mu.Unlock()

@@ -2,10 +2,8 @@ package etcdlock
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/concordkit/concord/lock"
@@ -17,6 +15,7 @@ func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration,
 	if b.err != nil {
 		return b.err
 	}
+	ctx = clientv3.WithRequireLeader(ctx)
 	d := b.directory(dir)
 	var changes <-chan clientv3.WatchResponse // nil while nothing is followed
 	stop := func() {}
@@ -38,7 +37,7 @@ func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration,
 			}
 			err = d.apply(r.Events)
 		case <-timer.C:
-			if err = d.read(ctx); passes(err) {
+			if err = d.read(ctx, interval); passes(err) {
 				timer.Reset(interval / 4)
 				continue
 			}
@@ -54,9 +53,4 @@ func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration,
 		}
 		emit(d.holders())
 	}
-}
-
-// passes reports whether err may go away by itself.
-func passes(err error) bool {
-	return err != nil && (!certain(err) || errors.Is(err, rpctypes.ErrTooManyRequests))
 }

@@ -32,14 +32,25 @@ func TestClientOfALeaderThatIsCutOff(t *testing.T) { // T1
 // the other one holds the first one is told.
 func afterIsolation(t *testing.T, s cluster, phase time.Duration) time.Duration {
 	t.Helper()
-	leader, name := s.leader(t), rand.Text()
+	leader := s.leader(t)
 	links := s.links(t)
 	old := newProcess(t, s, links[leader:leader+1], nil)
 	next := newProcess(t, s, slices.Concat(links[:leader], links[leader+1:]), nil)
+	defer s.Heal()
+	return between(t, old, next, func() {
+		time.Sleep(phase)
+		s.Isolate(leader)
+	})
+}
+
+// between returns how long before next holds old is told, when something befalls it.
+func between(t *testing.T, old, next *process, befall func()) time.Duration {
+	t.Helper()
+	name := rand.Text()
 	lease := old.acquire(t, name)
 	held := make(chan time.Time, 1)
 	go func() {
-		for t.Context().Err() == nil { // its place is lost if the election takes longer than the TTL
+		for t.Context().Err() == nil { // its place is lost if an election takes longer than the TTL
 			if lease, err := next.locks.Acquire(t.Context(), name); err == nil {
 				held <- time.Now()
 				lease.Release()
@@ -47,9 +58,7 @@ func afterIsolation(t *testing.T, s cluster, phase time.Duration) time.Duration 
 			}
 		}
 	}()
-	time.Sleep(phase)
-	s.Isolate(leader)
-	defer s.Heal()
+	befall()
 	<-lease.Context().Done()
 	told := time.Now()
 	return within(t, electionTime, held, "the next one must get the lock").Sub(told)

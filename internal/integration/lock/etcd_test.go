@@ -414,6 +414,7 @@ func TestEtcdFence(t *testing.T) {
 	require.ErrorIs(t, f.Put(ctx, "balance", "5", 9), fence.ErrStale, "a mark outlives its key")
 	require.Empty(t, value())
 	require.ErrorIs(t, f.Put(ctx, "", "1", 1), lock.ErrInvalid)
+	require.ErrorIs(t, f.Put(ctx, "balance/fence", "1", 1), lock.ErrInvalid, "a mark is not written to")
 	require.ErrorIs(t, f.Put(ctx, "balance", "1", 0), lock.ErrInvalid)
 	_, err := cli.Put(ctx, "balance/fence", "mine")
 	require.NoError(t, err)
@@ -437,6 +438,9 @@ func TestEtcdOwnerCoversATransaction(t *testing.T) {
 		require.True(t, write())
 		require.NoError(t, lease.Release())
 		require.False(t, write(), "what is not held any more must not be written under")
+		r, err := cli.Txn(t.Context()).If(b.Owner(lease.Claim(), 0)).Commit()
+		require.NoError(t, err)
+		require.False(t, r.Succeeded, "no token is no permission")
 	}
 	require.NoError(t, l.Close(t.Context()))
 }

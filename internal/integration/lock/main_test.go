@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/concordkit/concord/internal/integration/containers"
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/lock"
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	redisserver.Report()
+	containers.Report()
 	flag.Parse()
 	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
 	goleak.VerifyTestMain(m)
