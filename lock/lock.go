@@ -11,7 +11,8 @@
 //	defer lease.Release()
 //	return write(lease.Context(), lease.Token())
 //
-// Where the leases live is the business of a [Backend]: memlock keeps them in this process, redislock on Redis.
+// Where the leases live is the business of a [Backend]: memlock keeps them in this process, redislock on Redis, etcdlock on
+// etcd, natslock on NATS JetStream.
 // Everything else is the same on every engine.
 //
 // # Shapes

@@ -1,20 +1,32 @@
 // Package etcdlock keeps leases on etcd, side by side with the Mutex and the Election of etcd's own package concurrency.
 //
-//	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{"localhost:2379"}})
+//	cli, err := clientv3.New(clientv3.Config{
+//		Endpoints:            endpoints, // of all members
+//		DialKeepAliveTime:    10 * time.Second, // leaves a server that has gone silent
+//		DialKeepAliveTimeout: 3 * time.Second,
+//	})
 //	…
 //	locks := lock.New(etcdlock.New(cli, nil), nil)
 //
-// A claim is a key in the line of its name, ordered by create revision, which is also the token. All claims of a Backend
-// with the same TTL share one etcd lease. Requests: a free acquire takes one transaction, after a pause of more than a
-// third of the TTL a keep-alive more; a release is one, and hands over without any: waiters watch their line. Renewing up
-// to 128 claims takes a keep-alive and a transaction.
+// A claim is a key in the line of its name, ordered by create revision, which is also the token. The claims of a Backend
+// whose TTLs come to the same seconds share an etcd lease.
+//
+// # Requests
+//
+// A free acquire takes one transaction. The first one of a TTL grants the etcd lease before, and so does one after a pause of
+// a TTL; after a third of a TTL a keep-alive comes before. An acquire that waits takes a watch more, and one read where the
+// server is busy with other writes; one in a long line two watches and a read. A release takes one request and hands over
+// with no other one. A claim that does not wait takes a second transaction where others joined its line and left it room.
+// A renewal of up to 128 claims takes a keep-alive and a transaction; a new value takes one. A watch takes one at each
+// interval, and reads its directory by it. A member that has no leader, or does not answer within a sixth of the TTL, is given
+// up for another one.
 //
 // # Guarantees
 //
 // One holder always ([lock.Consensus]) on a cluster of several members, while the server keeps its data
 // ([lock.SingleNode]) on one. A renewal counts only once the leader that answered it is known to have led a majority
-// afterwards: a leader that is cut off answers for up to an election timeout longer, while the next one already lets
-// leases run out.
+// afterwards: a leader that is cut off answers keep-alives for up to an election timeout longer, while its successor already
+// lets etcd leases run out.
 //
 // # Interoperation
 //
@@ -27,14 +39,17 @@
 //
 // TTLs are rounded up to whole seconds, and a server gives no less than one and a half of its election timeouts, 2 s by
 // default, before a crashed holder's claim ends; it looks for dead leases every 500 ms. An etcd lease that is lost, or
-// revoked by hand, takes all claims with it that share it. Values are limited to 64 KiB. Each waiter follows the releases
-// in its line. The server must allow 128 operations in a transaction, as it does by default (--max-txn-ops).
+// revoked by hand, takes all claims with it that share it. After Close the last one ends with its TTL.
+//
+// Values are limited to 64 KiB. The server must allow 128 operations in a transaction, as it does by default
+// (--max-txn-ops). Where passwords are used, the client authenticates anew for each keep-alive, at the price of a bcrypt on
+// the server. A place in a semaphore's line keeps the whole line before it in memory.
 //
 // # Keys
 //
 // A bare name has its claims under concord/lock/<name>/, the line of a directory itself under concord/dir/<dir>/, and names
 // in a directory under concord/dir/=<dir>/<name>/: the claim's ID, followed by weight and capacity unless it is
-// exclusive. An acquire that was cancelled on the wire leaves concord/lock/=gone/<id> until its etcd lease ends. A user
+// exclusive. An acquire that was given up on the wire leaves concord/lock/=gone/<id> until its etcd lease ends. A user
 // that is restricted needs both prefixes.
 package etcdlock
 
@@ -66,7 +81,8 @@ type Options struct {
 	Dirs string
 }
 
-// Backend keeps leases on etcd. It has a goroutine and a watch for each waiting claim, and one for each Watch.
+// Backend keeps leases on etcd. It has a goroutine and a watch or two for each waiting claim, and three goroutines and two
+// watches for each Watch. Its watches share a stream.
 type Backend struct {
 	cli          *clientv3.Client
 	prefix, dirs string
