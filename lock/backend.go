@@ -24,7 +24,8 @@ type Backend interface {
 	Acquire(ctx context.Context, c Claim, notify func(State)) (State, error)
 
 	// Renew gives each claim a fresh TTL and returns the states in the order of cs: Unknown where that one failed.
-	// It grants what can be granted, so that a lost push is repaired. The error is the first one met, or nil.
+	// It grants what can be granted, so that a lost push is repaired, and leaves values as they are. The error is the
+	// first one met, or nil.
 	Renew(ctx context.Context, cs []Claim) ([]State, error)
 
 	// Release removes c, waiting or held, lets the next ones in, and reports whether c was there. A claim that was not

@@ -61,6 +61,22 @@ func noWaitNoTrace(s *suite) {
 	s.release(lease)
 }
 
+func tryRepeated(s *suite) {
+	b, c := s.connect(), s.claim(s.name())
+	c.NoWait = true
+	first := s.abandon(b, c)
+	require.Equal(s, lock.Held, first.Phase)
+	again := s.abandon(b, c)
+	require.Equal(s, lock.Held, again.Phase, "a claim must not be in its own way")
+	require.Equal(s, first.Token, again.Token, "a repeated acquire must get the same token")
+	was, err := b.Release(s.Context(), c)
+	require.NoError(s, err)
+	require.True(s, was)
+	lease, err := s.locker().TryAcquire(s.Context(), c.Name)
+	require.NoError(s, err)
+	s.release(lease)
+}
+
 func closeEnds(s *suite) {
 	name, free := s.name(), s.name()
 	l := s.locker()

@@ -84,6 +84,34 @@ func smallestCapacity(s *suite) {
 	s.release(wide.pushed())
 }
 
+// crowdShares takes a name by many at once, as the handlers of one busy process do.
+func crowdShares(s *suite) {
+	const crowd = 50
+	read := lock.Claim{Name: s.name()}.Shared()
+	l := s.locker()
+	leases := make(chan *lock.Lease, crowd)
+	var wg sync.WaitGroup
+	for i := range crowd {
+		c := read
+		c.NoWait = i%2 == 0
+		wg.Go(func() {
+			lease, err := l.Claim(s.Context(), c)
+			if err != nil {
+				s.Errorf("shared claims hold together: %v", err)
+				return
+			}
+			leases <- lease
+		})
+	}
+	wg.Wait()
+	close(leases)
+	s.held(l, lock.Claim{Name: read.Name})
+	for lease := range leases {
+		s.release(lease)
+	}
+	s.release(s.acquire(l, read.Name))
+}
+
 // grantsFollowRule drives one line with random claims and compares who holds with a second implementation.
 func grantsFollowRule(s *suite) {
 	seed := rand.Uint64()
