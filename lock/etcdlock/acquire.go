@@ -3,7 +3,6 @@ package etcdlock
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -36,6 +35,9 @@ func (b *Backend) Acquire(ctx context.Context, c lock.Claim, notify func(lock.St
 		case err != nil:
 			b.refused(p, err)
 			return lock.State{}, fail("acquire", c, err)
+		case c.NoWait && st.Phase == lock.Queued && b.revOf(p) > 0: // it has joined, and others were faster
+			_, err := b.remove(ctx, p)
+			return st, fail("acquire", c, err)
 		}
 		if b.prove(s, beat, term) || !lives(c, st) {
 			st.Age = b.age(s, start)
@@ -109,15 +111,18 @@ func (b *Backend) answered(c lock.Claim, p *place, st lock.State) lock.State {
 	return st
 }
 
+// maxLooks is how often a claim that does not wait looks for room before it joins a busy line.
+const maxLooks = 2
+
 // put writes c's key and reads its line in one transaction, and returns the term in which that was. A claim that does not
-// wait is written only if nobody has come since the line was seen to have room for it, one that has been in line only if it
-// still is, and none twice.
+// wait is written only if nobody has come since the line was seen to have room for it; where others do come again and
+// again it joins, as long as there is room. One that has been in line is written only if it still is, and none twice.
 func (b *Backend) put(ctx context.Context, c lock.Claim, p *place, s *session) (lock.State, uint64, error) {
 	tomb, get := b.tomb(c.ID), clientv3.OpGet(p.line, clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	for seen, pause := int64(0), time.Duration(0); ; pause = min(pause+minPause/4, maxPause) {
+	for seen, looks := int64(0), 0; ; looks++ {
 		cmps := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(tomb), "=", 0)}
 		cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(p.key), "=", b.revOf(p)))
-		if c.NoWait {
+		if c.NoWait && looks < maxLooks {
 			cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(p.line), "<", seen+1).WithPrefix())
 		}
 		r, copies, err := request(ctx, c.TTL/tries, func(ctx context.Context) (*clientv3.TxnResponse, error) {
@@ -139,10 +144,6 @@ func (b *Backend) put(ctx context.Context, c lock.Claim, p *place, s *session) (
 			return st, r.Header.RaftTerm, nil
 		case !l.admits(c):
 			return lock.State{Phase: lock.Queued}, r.Header.RaftTerm, nil
-		}
-		// There was room, and others came. Where many do, some step back.
-		if pause > 0 && !sleep(ctx, rand.N(pause)) {
-			return lock.State{}, 0, refusal{context.Cause(ctx)}
 		}
 		seen = r.Header.Revision
 	}

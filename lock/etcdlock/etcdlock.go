@@ -16,7 +16,7 @@
 // A free acquire takes one transaction. The first one of a TTL grants the etcd lease before, and so does one after a pause of
 // a TTL; after a third of a TTL a keep-alive comes before. An acquire that waits takes a watch more, and one read where the
 // server is busy with other writes; one in a long line two watches and a read. A release takes one request and hands over
-// with no other one. A claim that does not wait takes a second transaction where others joined its line and left it room.
+// with no other one. A claim that does not wait takes up to two transactions more where others join its line and leave it room.
 // A renewal of up to 128 claims takes a keep-alive and a transaction; a new value takes one. A watch takes one at each
 // interval, and reads its directory by it. A member that has no leader, or does not answer within a sixth of the TTL, is given
 // up for another one.

@@ -86,7 +86,7 @@ func smallestCapacity(s *suite) {
 
 // crowdShares takes a name by many at once, as the handlers of one busy process do.
 func crowdShares(s *suite) {
-	const crowd = 50
+	const crowd = 30
 	read := lock.Claim{Name: s.name()}.Shared()
 	l := s.locker()
 	leases := make(chan *lock.Lease, crowd)

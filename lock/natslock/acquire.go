@@ -2,6 +2,7 @@ package natslock
 
 import (
 	"context"
+	"time"
 
 	"github.com/concordkit/concord/lock"
 )
@@ -105,10 +106,15 @@ func (b *Backend) look(ctx context.Context, o *claim, seq uint64) (v *view, list
 	}
 }
 
-// fitsNow reports whether c could hold at once, or is in line already, by a read that is not older than the call.
+// catchUp is how long a claim that does not wait gives a replica that lags.
+const catchUp = 250 * time.Millisecond
+
+// fitsNow reports whether c could hold at once, or is in line already, as far as possible by a read that is not older than
+// the call.
 func (b *Backend) fitsNow(ctx context.Context, c lock.Claim) (bool, error) {
 	line := lineOf(c)
 	var now uint64
+	start := time.Now()
 	for pause := minPause / 10; ; pause = min(2*pause, maxPause) {
 		ms, upTo, err := b.read(ctx, line+".*")
 		if err != nil {
@@ -119,7 +125,7 @@ func (b *Backend) fitsNow(ctx context.Context, c lock.Claim) (bool, error) {
 		if s, _ := v.stands(line + "." + c.ID); s != absent {
 			fits = true // an acquire that is repeated
 		}
-		if err != nil || fits || b.replicas() == 1 || now > 0 && upTo >= now {
+		if err != nil || fits || b.replicas() == 1 || now > 0 && upTo >= now || time.Since(start) > catchUp {
 			return fits, err
 		}
 		// That a claim is in the way may be news of the past: a replica may lag. The leader knows how far.

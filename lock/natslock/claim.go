@@ -59,6 +59,9 @@ func (b *Backend) listen(o *claim, notify func(lock.State)) bool {
 	return !o.released
 }
 
+// grace is how much longer than its TTL a claim that nobody released is remembered.
+const grace = 2 * time.Second
+
 // forgetDead drops claims that nobody has released, once in a while; b.mu is held. The server has dropped them long ago,
 // also where a write went unacknowledged.
 func (b *Backend) forgetDead() {
@@ -110,6 +113,7 @@ func (b *Backend) learn(o *claim, seq uint64, r record, until time.Time) {
 // A message that was stored though its acknowledgement was lost, or that comes from another call, makes the server refuse the
 // next one. So a refusal is not taken for a loss: what is stored tells.
 func (b *Backend) write(ctx context.Context, o *claim, set func(*record)) (uint64, error) {
+	open := false // a try was not answered
 	for wait := patience; ; wait *= 2 {
 		b.mu.Lock()
 		r, expect := o.rec, o.seq
@@ -127,6 +131,7 @@ func (b *Backend) write(ctx context.Context, o *claim, set func(*record)) (uint6
 			b.learn(o, seq, r, until)
 			return seq, nil
 		case errors.Is(err, errLost):
+			open = true
 			b.mu.Lock()
 			o.copied = o.copied || expect == 0
 			b.mu.Unlock()
@@ -134,6 +139,8 @@ func (b *Backend) write(ctx context.Context, o *claim, set func(*record)) (uint6
 			if _, alive, err := b.settle(ctx, o); err != nil || !alive {
 				return 0, err
 			}
+		case open:
+			return 0, doubt{err}
 		default:
 			return 0, err
 		}
@@ -157,10 +164,10 @@ func (b *Backend) settle(ctx context.Context, o *claim) (message, bool, error) {
 			if !errors.Is(err, errMoved) && !errors.Is(err, errLost) {
 				return m, false, err
 			}
-		case m.seq > known && m.marker:
+		case m.marker && (m.seq > known || known > 0 && m.seq < known): // or another bucket of the same name
 			return m, false, nil
 		case m.seq > known:
-			r, _, err := m.record()
+			r, err := m.record()
 			if err != nil {
 				return m, false, err
 			}

@@ -18,6 +18,11 @@ type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
+// doubt is an error after which something may have been stored, whatever it says of the last try.
+type doubt struct{ error }
+
+func (d doubt) Unwrap() error { return d.error }
+
 // fail wraps err once.
 func fail(verb string, c lock.Claim, err error) error {
 	switch {
@@ -31,6 +36,9 @@ func fail(verb string, c lock.Claim, err error) error {
 
 // certain reports whether err can only mean that nothing was stored.
 func certain(err error) bool {
+	if _, ok := errors.AsType[doubt](err); ok {
+		return false
+	}
 	if _, ok := errors.AsType[refusal](err); ok {
 		return true
 	}

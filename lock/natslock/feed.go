@@ -25,6 +25,7 @@ type feed struct {
 	view    *view                    // nil until there was a read
 	awaited map[chan struct{}]uint64 // closed when the view is as far
 	restart func()                   // ends the session at work
+	since   time.Time                // when that began
 	err     error                    // why it cannot go on
 }
 
@@ -68,8 +69,9 @@ func (f *feed) follow(ctx context.Context, v *view) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	f.mu.Lock()
-	f.restart = stop
+	f.restart, f.since = stop, time.Now()
 	f.mu.Unlock()
+	defer f.startOverAfterBreak(ctx, stop)()
 	inbox := f.b.nc.NewInbox()
 	sub, err := f.b.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -108,6 +110,20 @@ func (f *feed) follow(ctx context.Context, v *view) error {
 	}
 }
 
+// startOverAfterBreak ends a session when its connection breaks. The consumer outlives that for a while and goes on where
+// it was, but markers that came and went meanwhile are not told.
+func (f *feed) startOverAfterBreak(ctx context.Context, stop func()) (done func()) {
+	broken := f.b.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	go func() {
+		select {
+		case <-broken:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return func() { f.b.nc.RemoveStatusListener(broken) }
+}
+
 // tell wakes who awaits a message, after whoever follows the changes.
 func (f *feed) tell(changed bool) {
 	if changed {
@@ -130,11 +146,19 @@ func (f *feed) fail(err error) {
 	f.tell(true)
 }
 
-// again starts over.
-func (f *feed) again() {
+// again starts over, unless that was done less than a time ago: many may ask for it at once.
+func (f *feed) again(age time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.restart()
+	f.doubt(age)
+}
+
+// doubt is again under f.mu.
+func (f *feed) doubt(age time.Duration) {
+	if time.Since(f.since) >= age {
+		f.since = time.Now()
+		f.restart()
+	}
 }
 
 // reset forgets the view, which shows a stream that is no more, and starts over.
@@ -165,7 +189,7 @@ func (f *feed) await(ctx context.Context, seq uint64, late time.Duration) error 
 			defer f.mu.Unlock()
 			return f.err
 		case <-tick.C:
-			f.again()
+			f.again(late)
 		case <-ctx.Done():
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -180,27 +204,31 @@ const forgotten = 10 * time.Second
 
 // consume makes a consumer that delivers what is stored from the sequence from on.
 func (b *Backend) consume(ctx context.Context, name, inbox string, filters []string, from uint64) error {
+	_, err := b.consumer(ctx, name, inbox, filters, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   from,
+	})
+	return err
+}
+
+// consumer makes a consumer of that kind and returns how many messages it has to deliver.
+func (b *Backend) consumer(ctx context.Context, name, inbox string, filters []string, c jetstream.ConsumerConfig) (uint64, error) {
 	ctx, stop := context.WithTimeout(ctx, 2*patience)
 	defer stop()
-	subjects := make([]string, len(filters))
-	for i, f := range filters {
-		subjects[i] = b.root + f
+	for _, f := range filters {
+		c.FilterSubjects = append(c.FilterSubjects, b.root+f)
 	}
-	_, err := b.js.CreatePushConsumer(ctx, b.stream, jetstream.ConsumerConfig{
-		Name:              name,
-		DeliverSubject:    inbox,
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       from,
-		AckPolicy:         jetstream.AckNonePolicy,
-		FilterSubjects:    subjects,
-		InactiveThreshold: forgotten,
-		Replicas:          1,
-		MemoryStorage:     true,
-	})
+	c.Name, c.DeliverSubject = name, inbox
+	c.AckPolicy, c.InactiveThreshold = jetstream.AckNonePolicy, forgotten
+	c.Replicas, c.MemoryStorage = 1, true
+	made, err := b.js.CreatePushConsumer(ctx, b.stream, c)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return b.inspect(ctx)
+		return 0, b.inspect(ctx)
 	}
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return made.CachedInfo().NumPending, nil
 }
 
 // drop tells the server that a consumer is not needed any more. Nobody waits for the answer: a consumer whose subscription is

@@ -109,15 +109,16 @@ func (b *Backend) push(name string, l *line) {
 	l.mu.Lock()
 	waits := maps.Clone(l.waits)
 	l.mu.Unlock()
-	for o, notify := range waits {
-		st, ok := b.shown(l, o)
-		switch {
-		case !ok: // a renewal says why
-			b.abandon(name, l)
-			notify(lock.State{})
-		case st.Phase == lock.Held || st.Phase == lock.Gone:
+	states, ok := b.shown(l, waits)
+	if !ok {
+		b.abandon(name, l)
+	}
+	for o, st := range states {
+		if st.Phase == lock.Held || st.Phase == lock.Gone {
 			b.leave(o)
-			notify(st)
+			waits[o](st)
+		} else if !ok { // a renewal says why
+			waits[o](lock.State{})
 		}
 	}
 }
@@ -131,15 +132,21 @@ func (b *Backend) abandon(name string, l *line) {
 	}
 }
 
-// shown returns where o stands as its line's feed shows it, and false if the feed has failed.
-func (b *Backend) shown(l *line, o *claim) (lock.State, bool) {
+// shown returns where claims stand as their line's feed shows it, and false if the feed has failed.
+func (b *Backend) shown(l *line, waits map[*claim]func(lock.State)) (states map[*claim]lock.State, ok bool) {
 	l.feed.mu.Lock()
 	defer l.feed.mu.Unlock()
+	states = make(map[*claim]lock.State, len(waits))
 	if l.feed.err != nil || l.feed.view == nil {
-		return lock.State{}, l.feed.err == nil
+		for o := range waits {
+			states[o] = lock.State{}
+		}
+		return states, l.feed.err == nil
 	}
-	st, _ := b.judge(l.feed.view, o) // nothing is granted beside corrupt data
-	return st, true
+	for o, s := range l.feed.view.standings(waits) { // nothing is granted beside corrupt data
+		states[o] = b.verdict(l.feed.view, o, s)
+	}
+	return states, true
 }
 
 // judge returns where o stands in v.
@@ -148,18 +155,23 @@ func (b *Backend) judge(v *view, o *claim) (lock.State, error) {
 	if err != nil {
 		return lock.State{}, err
 	}
+	return b.verdict(v, o, s), nil
+}
+
+// verdict tells what a claim's standing in v means.
+func (b *Backend) verdict(v *view, o *claim, s standing) lock.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case s == holding:
 		o.held = true
-		return lock.State{Phase: lock.Held, Token: lock.Token(o.rec.order)}, nil
+		return lock.State{Phase: lock.Held, Token: lock.Token(o.rec.order)}
 	case s == waiting:
-		return lock.State{Phase: lock.Queued}, nil
+		return lock.State{Phase: lock.Queued}
 	case v.upTo >= o.rec.order:
-		return lock.State{Phase: lock.Gone}, nil
+		return lock.State{Phase: lock.Gone}
 	}
-	return lock.State{}, nil
+	return lock.State{}
 }
 
 // stand waits until the line shows the message with the sequence seq and returns where o stands.
@@ -172,8 +184,9 @@ func (b *Backend) stand(ctx context.Context, l *line, o *claim, seq uint64) (loc
 	if l.feed.view == nil {
 		return lock.State{}, errGap
 	}
-	if l.feed.view.overdue(time.Now()) {
-		l.feed.restart()
+	st, err := b.judge(l.feed.view, o)
+	if st.Phase == lock.Queued {
+		l.feed.doubt(o.TTL / 3) // what is ahead may have ended unheard
 	}
-	return b.judge(l.feed.view, o)
+	return st, err
 }

@@ -18,6 +18,7 @@ const (
 	headerSubject   = "Nats-Subject"
 	headerSequence  = "Nats-Sequence"
 	headerUpTo      = "Nats-UpTo-Sequence"
+	headerLast      = "Nats-Last-Sequence"
 	headerPending   = "Nats-Num-Pending"
 )
 
@@ -40,12 +41,12 @@ func (b *Backend) message(subject string, seq uint64, h nats.Header, data []byte
 	}
 }
 
-// record decodes the claim in m.
-func (m message) record() (r record, ttl time.Duration, err error) {
+// record decodes the claim in m. What has no TTL would live for ever and is none.
+func (m message) record() (r record, err error) {
 	if r, err = decodeRecord(m.data, m.seq); err == nil {
-		ttl, err = decodeTTL(m.ttl)
+		_, err = decodeTTL(m.ttl)
 	}
-	return r, ttl, err
+	return r, err
 }
 
 // claimHeader makes a message live for ttl, and stored only when the last one of its subject has the sequence expect.

@@ -20,7 +20,7 @@
 // # Limits
 //
 // TTLs are whole seconds, rounded up. A server clock that steps forward by more than the margin ends leases early; one that
-// steps back keeps dead ones for longer. When the stream's leader is lost or cut off, nothing is granted or renewed until there
+// steps back keeps dead ones for longer; the clocks of a cluster must agree within the margin. When the stream's leader is lost or cut off, nothing is granted or renewed until there
 // is another one: some 6 to 10 seconds, so that a lease outlives that only with a TTL of about 20 seconds or more. Values are
 // limited to 64 KiB, or to what the bucket or the server takes less 512 bytes. SetValue renews the claim by the way.
 //
@@ -28,11 +28,13 @@
 // a minute by default, whatever the context says; so a goroutine waits in place of each call. A claim that another process, or
 // another Backend, has acquired cannot be renewed, only released. A release that is repeated after the TTL of its claim, since
 // its answer was lost, may report that nothing was there. A copy of an acquire that a network delivers after the claim is gone,
-// and after the TTL that this is remembered, holds until its TTL ends, and nobody knows of it.
+// and after the TTL that this is remembered, holds until its TTL ends, and nobody knows of it. A waiter that missed a release,
+// since its consumer was away for a moment, finds it by its next renewal.
 //
-// nats-server 2.11 or later is needed, with a bucket on its own stream, no mirror. Users with restricted permissions need to
-// publish to and to be served by $KV.<bucket>.>, the API's STREAM.INFO, DIRECT.GET, CONSUMER.CREATE and CONSUMER.DELETE of
-// the stream KV_<bucket>, and inboxes.
+// It is tested with nats-server 2.15; before 2.11 there are no TTLs of messages. The bucket must be on its own stream, no
+// mirror, and its settings are looked at once. Users with restricted permissions need to publish to and to be served by
+// $KV.<bucket>.>, with a domain below its prefix too, the API's STREAM.INFO, DIRECT.GET, CONSUMER.CREATE and CONSUMER.DELETE
+// of the stream KV_<bucket>, and inboxes.
 //
 // # Keys and requests
 //
@@ -42,8 +44,9 @@
 // A free acquire takes 2 requests, or 1 where this process follows the line: while it has more than one claim there, while a
 // claim waits, for a second after, and where the line is busy. One that has to wait takes 1 more, to make the consumer. A
 // renewal, a release and a new value take 1 each. An acquire that does not wait reads before: 1 when the name is held (3 with
-// replicas), 3 when it is free. A watch takes 2 to begin with and 1 each interval: a probe that proves that the stream has a
-// majority and that the watch still hears.
+// replicas), 3 when it is free. A line in which claims wait is read anew, with a new consumer, at a renewal: 3. So is a
+// directory that is watched, each interval, with 1 more for a probe, which proves that the stream has a majority and that the
+// watch still hears.
 package natslock
 
 import (

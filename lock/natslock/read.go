@@ -2,6 +2,7 @@ package natslock
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Direct gets are answered by any replica, also by one that lags behind or is cut off. What they say is true of the past,
@@ -17,19 +19,13 @@ import (
 // patience is how long an answer or a delivery may be late before something is taken to be broken.
 const patience = time.Second
 
-// One answer is bounded, since the server drops a client that does not keep up with what it is sent.
-const (
-	page      = 512 // messages of a scan
-	pageBytes = 4 << 20
-)
+// pageBytes bounds one answer, since the server drops a client that does not keep up with what it is sent.
+const pageBytes = 4 << 20
 
 // directGet is a request of the direct get API.
 type directGet struct {
 	LastBySubject string   `json:"last_by_subj,omitempty"`
 	LastOfEach    []string `json:"multi_last,omitempty"`
-	NextBySubject string   `json:"next_by_subj,omitempty"`
-	Sequence      uint64   `json:"seq,omitempty"`
-	Batch         int      `json:"batch,omitempty"`
 	MaxBytes      int      `json:"max_bytes,omitempty"`
 }
 
@@ -46,6 +42,14 @@ const (
 	statusTooMany      = "413"
 	statusNoResponders = "503"
 )
+
+// follows reports whether what comes after a's messages names the last of them: NATS may lose some on the way.
+func (a answer) follows(last string) bool {
+	if len(a.messages) == 0 {
+		return last == "0"
+	}
+	return last == strconv.FormatUint(a.messages[len(a.messages)-1].seq, 10)
+}
 
 var errIncomplete = errors.New("incomplete answer")
 
@@ -70,7 +74,7 @@ func (b *Backend) read(ctx context.Context, filter string) (ms []message, upTo u
 			upTo, err := strconv.ParseUint(a.end.Get(headerUpTo), 10, 64)
 			return a.messages, upTo, err
 		case a.status == statusEnd, a.status == statusTooMany:
-			return b.scan(ctx, filter)
+			return b.list(ctx, filter)
 		case len(a.messages) == 0 && a.end.Get("Description") == "No Results":
 			return nil, 0, nil
 		}
@@ -81,22 +85,35 @@ func (b *Backend) read(ctx context.Context, filter string) (ms []message, upTo u
 	}
 }
 
-// scan is read for more than the server lists at once. It walks through the stream, which holds one message of each
-// key, to its end: a key whose message has moved meanwhile has moved ahead of it, so that at the end every key that then
-// exists has been seen.
-func (b *Backend) scan(ctx context.Context, filter string) (ms []message, upTo uint64, err error) {
-	for {
-		a, err := b.get(ctx, directGet{NextBySubject: b.root + filter, Sequence: upTo + 1, Batch: page, MaxBytes: pageBytes}, nil)
+// list is read for more than a direct get lists: a consumer delivers the last message of every key, as of one replica. What is
+// stored meanwhile may be among them.
+func (b *Backend) list(ctx context.Context, filter string) (ms []message, upTo uint64, err error) {
+	inbox, name := b.nc.NewInbox(), rand.Text()
+	sub, err := b.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer sub.Unsubscribe()
+	pending, err := b.consumer(ctx, name, inbox, []string{filter}, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer b.drop(name)
+	for delivered := uint64(1); pending > 0; delivered++ {
+		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		if n := len(a.messages); n > 0 {
-			ms, upTo = append(ms, a.messages...), a.messages[n-1].seq
+		meta, err := m.Metadata()
+		if err != nil || meta.Sequence.Consumer != delivered {
+			return nil, 0, errGap
 		}
-		if a.status != statusEnd || a.end.Get(headerPending) == "0" {
-			return ms, upTo, nil
-		}
+		upTo, pending = meta.Sequence.Stream, meta.NumPending
+		ms = append(ms, b.message(m.Subject, upTo, m.Header, m.Data))
 	}
+	return ms, upTo, nil
 }
 
 // get asks until it has an answer that ended as one should, or that is enough.
@@ -144,7 +161,11 @@ func (b *Backend) try(ctx context.Context, wait time.Duration, q []byte, enough 
 		if err != nil {
 			return a, err
 		}
-		switch a.status = m.Header.Get("Status"); a.status {
+		a.status = m.Header.Get("Status")
+		if enough == nil && (a.status == "" || a.status == statusEnd) && !a.follows(m.Header.Get(headerLast)) {
+			return a, errIncomplete
+		}
+		switch a.status {
 		case "":
 			seq, err := strconv.ParseUint(m.Header.Get(headerSequence), 10, 64)
 			if err != nil {

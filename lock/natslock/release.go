@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/concordkit/concord/lock"
 )
 
@@ -28,11 +30,27 @@ func (b *Backend) Release(ctx context.Context, c lock.Claim) (bool, error) {
 	was, err := b.release(ctx, o)
 	if err == nil {
 		b.forget(o)
+	} else {
+		b.follows(o)
 	}
 	return was, fail("release", c, err)
 }
 
+// follows leaves an unconditional marker behind what is still to be sent of o. The client library may hold a create until
+// there is a connection again, and then a marker that expects none comes to nothing.
+func (b *Backend) follows(o *claim) {
+	b.mu.Lock()
+	known := o.seq != 0
+	b.mu.Unlock()
+	if !known {
+		h := markerHeader(o.TTL, 0)
+		delete(h, headerExpected)
+		b.nc.PublishMsg(&nats.Msg{Subject: b.publishRoot + o.key, Header: h})
+	}
+}
+
 func (b *Backend) release(ctx context.Context, o *claim) (bool, error) {
+	open := false // a try was not answered
 	for wait := patience; ; wait *= 2 {
 		b.mu.Lock()
 		expect, ttl := o.seq, o.TTL
@@ -42,10 +60,13 @@ func (b *Backend) release(ctx context.Context, o *claim) (bool, error) {
 		b.mu.Unlock()
 		was := expect != 0
 		_, err := b.attempt(ctx, wait, o.key, markerHeader(ttl, expect), note(was))
-		if errors.Is(err, errLost) {
+		switch {
+		case errors.Is(err, errLost):
+			open = true
 			continue
-		}
-		if !errors.Is(err, errMoved) {
+		case err != nil && open && !errors.Is(err, errMoved):
+			return was, doubt{err}
+		case !errors.Is(err, errMoved):
 			return was, err
 		}
 		m, alive, err := b.settle(ctx, o)

@@ -48,8 +48,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // publish stores a message and returns its sequence, or errMoved.
 //
-// What the client library buffers while it reconnects is sent late. That is harmless: it is sent in order, a claim's
-// create before its release, and what expects a sequence is refused once another message has taken its place.
+// What the client library buffers while it reconnects is sent late, but in order: a claim's create before what its release
+// leaves behind. What expects a sequence is refused once another message has taken its place.
 func (b *Backend) publish(ctx context.Context, key string, h nats.Header, data []byte) (uint64, error) {
 	reply, err := b.request(ctx, &nats.Msg{Subject: b.publishRoot + key, Header: h, Data: data})
 	if err != nil {

@@ -3,7 +3,6 @@ package natslock
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/concordkit/concord/lock"
 )
@@ -21,12 +20,8 @@ type entry struct {
 	key string
 	seq uint64
 	record
-	err  error     // why it is not a claim
-	dead time.Time // when it must have ended, unless it was renewed
+	err error // why it is not a claim
 }
-
-// grace is how much later than its TTL the end of a claim may become known.
-const grace = 2 * time.Second
 
 func newView(ms []message, upTo uint64) *view {
 	v := &view{lines: make(map[string][]entry)}
@@ -77,9 +72,7 @@ func newEntry(m message) entry {
 		e.err = corrupt("key", m.key)
 	}
 	if e.err == nil {
-		var ttl time.Duration
-		e.record, ttl, e.err = m.record()
-		e.dead = time.Now().Add(ttl + grace)
+		e.record, e.err = m.record()
 	}
 	if e.err != nil {
 		e.order = m.seq
@@ -112,6 +105,34 @@ func (v *view) stands(key string) (standing, error) {
 		return holding, nil
 	}
 	return waiting, nil
+}
+
+// standings returns where claims of one line stand. There is none beside what is no claim.
+func (v *view) standings(of map[*claim]func(lock.State)) map[*claim]standing {
+	all := make(map[*claim]standing, len(of))
+	places, holds := map[string]int(nil), 0
+	for o := range of {
+		if places == nil {
+			es := v.lines[o.line]
+			n, err := fits(es)
+			if err != nil {
+				return nil
+			}
+			places, holds = make(map[string]int, len(es)), n
+			for i, e := range es {
+				places[e.key] = i
+			}
+		}
+		switch i, ok := places[o.key]; {
+		case !ok:
+			all[o] = absent
+		case i < holds:
+			all[o] = holding
+		default:
+			all[o] = waiting
+		}
+	}
+	return all
 }
 
 // fits returns how many of a line hold.
@@ -151,17 +172,4 @@ func (v *view) holders() ([]lock.Holder, error) {
 		}
 	}
 	return hs, nil
-}
-
-// overdue reports whether a claim should have been renewed or have ended by now: the marker of its end was missed, as it
-// has an end of its own.
-func (v *view) overdue(now time.Time) bool {
-	for _, es := range v.lines {
-		for _, e := range es {
-			if e.err == nil && now.After(e.dead) {
-				return true
-			}
-		}
-	}
-	return false
 }

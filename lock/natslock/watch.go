@@ -12,8 +12,8 @@ import (
 
 // Watch implements lock.Backend.
 //
-// That it knows the set is proven by a probe: a small message that is stored in the bucket, which takes a majority, and that
-// its own consumer has to deliver. Then the view shows all that was stored before the probe.
+// That it knows the set is proven by a probe: a small message that is stored in the bucket, which takes a majority. At each
+// one the feed starts over with a read, and shows the probe: so it shows all that was stored, and has ended, before.
 func (b *Backend) Watch(ctx context.Context, dir string, interval time.Duration, emit func([]lock.Holder)) error {
 	c := lock.Claim{Dir: dir}
 	if err := b.ready(ctx); err != nil {
@@ -42,6 +42,7 @@ type watch struct {
 	feed  *feed
 	probe string
 	last  uint64 // sequence of the last probe
+	upTo  uint64 // of the view that was shown last
 	emit  func([]lock.Holder)
 }
 
@@ -82,30 +83,23 @@ func (w *watch) prove(ctx context.Context, interval time.Duration) error {
 		return err
 	}
 	if seq <= w.last { // another bucket of the same name
-		w.last = 0
+		w.last, w.upTo = 0, 0
 		w.feed.reset()
 		return fmt.Errorf("sequence %d after %d", seq, w.last)
 	}
 	w.last = seq
-	if err := w.feed.await(ctx, seq, min(patience, interval/4)); err != nil {
-		return err
-	}
-	w.feed.mu.Lock()
-	defer w.feed.mu.Unlock()
-	if w.feed.view == nil || w.feed.view.overdue(time.Now()) {
-		w.feed.restart()
-		return errGap
-	}
-	return nil
+	w.feed.again(interval / 2)
+	return w.feed.await(ctx, seq, min(patience, interval/4))
 }
 
-// show emits the set, unless the feed has started over and is not as far yet as it was once.
+// show emits the set, unless the feed has started over and is not as far yet as what was shown, or proven, before.
 func (w *watch) show() error {
 	w.feed.mu.Lock()
-	if w.feed.view == nil || w.feed.view.upTo < w.last {
+	if w.feed.view == nil || w.feed.view.upTo < max(w.last, w.upTo) {
 		w.feed.mu.Unlock()
 		return nil
 	}
+	w.upTo = w.feed.view.upTo
 	hs, err := w.feed.view.holders()
 	w.feed.mu.Unlock()
 	if err == nil {
