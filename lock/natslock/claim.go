@@ -55,7 +55,9 @@ func (b *Backend) enlist(c lock.Claim) *claim {
 func (b *Backend) listen(o *claim, notify func(lock.State)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o.notify = notify
+	if notify != nil {
+		o.notify = notify
+	}
 	return !o.released
 }
 
