@@ -2,7 +2,7 @@
 modules = . examples internal/integration internal/benchmarks
 staticcheck = tool -modfile=$(CURDIR)/internal/tools/go.mod staticcheck
 
-.PHONY: test race lint fuzz ratios tour images check
+.PHONY: test race lint fuzz ratios tour images soak check
 
 tour: ; go run ./examples/tour
 test: ; go test work
@@ -18,3 +18,6 @@ ratios: ; GOWORK=off go -C internal/benchmarks run ./cmd/ratios $(C)
 
 # Images for the container tests, where no registry is reachable: eval "$(make -s images)"
 images: ; @go -C internal/integration run ./images
+
+# The tests under faults with their full counts: an hour or so.
+soak: ; CONCORD_TRIALS=1000 go test -count=1 -timeout 3h ./internal/integration/lock
