@@ -163,13 +163,16 @@ func holdMany(ctx context.Context, engine string, b lock.Backend, requests func(
 		return nil, err
 	}
 	perLease := float64(heap()-heapBefore) / manyLeases
-	more := runtime.NumGoroutine() - before
+	more := max(0, runtime.NumGoroutine()-before) // some of what was measured before may end meanwhile
 	sent := requests()
 	if err := sleep(ctx, 2*manyTTL); err != nil {
 		return nil, err
 	}
 	rate := (requests() - sent) / (2 * manyTTL.Seconds())
-	note := fmt.Sprintf("TTL %v; heap per lease %.0f bytes, the server's share in this process included", manyTTL, perLease)
+	note := fmt.Sprintf("TTL %v", manyTTL)
+	if perLease > 0 { // else the server has let go of more
+		note += fmt.Sprintf("; heap per lease %.0f bytes, the server's share in this process included", perLease)
+	}
 	return []ratio.Row{
 		{Goal: fmt.Sprintf("%s: %d held leases: requests per second", engine, manyLeases), Ours: fmt.Sprintf("%.0f /s", rate), Note: note},
 		{Goal: fmt.Sprintf("%s: goroutines of %d held leases", engine, manyLeases), Ours: fmt.Sprint(more),
