@@ -207,35 +207,3 @@ func TestEtcdOneMemberAway(t *testing.T) {
 	require.NoError(t, lease.Release())
 	sees(t, w, 0)
 }
-
-// Long lines: who stands far back is told in time, also when those before give up.
-func TestEtcdLongLine(t *testing.T) {
-	t.Parallel()
-	s := newEtcd(t, 1)
-	p := direct(t, s)
-	lease := p.acquire(t, "long")
-	const n = 40
-	trace, queued := queueing()
-	l := etcdLocker(t, s.Dial(t), ttl, trace)
-	ctx, giveUp := context.WithCancel(t.Context())
-	defer giveUp()
-	served := make(chan int, n)
-	for i := range n {
-		wait := t.Context()
-		if i%2 == 1 {
-			wait = ctx
-		}
-		go func() {
-			if lease, err := l.Acquire(wait, "long"); err == nil {
-				served <- i
-				lease.Release()
-			}
-		}()
-		within(t, ttl, queued, "the claim must wait in line")
-	}
-	giveUp()
-	require.NoError(t, lease.Release())
-	for want := 0; want < n; want += 2 {
-		require.Equal(t, want, within(t, ttl/4, served, "a grant must be pushed"))
-	}
-}

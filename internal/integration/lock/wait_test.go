@@ -174,3 +174,34 @@ func sees(t *testing.T, w *lock.Watch, holders int) {
 		}
 	}
 }
+
+// Who stands far back is served in turn, also when those before give up.
+func TestLongLineInWhichSomeGiveUp(t *testing.T) {
+	onEngines(t, func(t *testing.T, s store) {
+		const n = 40
+		lease := direct(t, s).acquire(t, "long")
+		trace, queued := queueing()
+		l := linked(t, s, trace).locks
+		ctx, giveUp := context.WithCancel(t.Context())
+		defer giveUp()
+		served := make(chan int, n)
+		for i := range n {
+			wait := t.Context()
+			if i%2 == 1 {
+				wait = ctx
+			}
+			go func() {
+				if lease, err := l.Acquire(wait, "long"); err == nil {
+					served <- i
+					lease.Release()
+				}
+			}()
+			within(t, ttl, queued, "the claim must wait in line")
+		}
+		giveUp()
+		require.NoError(t, lease.Release())
+		for want := 0; want < n; want += 2 {
+			require.Equal(t, want, within(t, ttl, served, "a grant must be pushed"), "waiters are served in order")
+		}
+	})
+}
