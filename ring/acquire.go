@@ -1,0 +1,140 @@
+package ring
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// load counts what is in flight on a node, over all views that have it. The lowest bit of the word says whether the node is
+// active, so that each step is one atomic operation that also tells whether it counts in the ring's total; what is in flight
+// on a node that is gone must not raise the others' limits.
+type load struct{ word atomic.Int64 }
+
+const (
+	counted = 1
+	one     = 2
+)
+
+// account is a node's load and how much of the total it may have.
+type account struct {
+	load *load
+	part float64 // 0 unless the node is active
+}
+
+// account gives the nodes of v their loads, and takes from the total what is on nodes that are no longer active. The
+// caller holds r.mu.
+func (r *Ring) account(v *View) {
+	var weight float64
+	for _, n := range v.nodes {
+		if n.State == Active {
+			weight += n.Weight
+		}
+	}
+	v.accounts = make([]account, len(v.nodes))
+	loads := make(map[string]*load, len(v.nodes))
+	for i, n := range v.nodes {
+		l := r.loads[n.ID]
+		if l == nil {
+			l = new(load)
+		}
+		loads[n.ID] = l
+		v.accounts[i].load = l
+		if n.State == Active {
+			v.accounts[i].part = r.bound * n.Weight / weight
+			if old := l.word.Or(counted); old&counted == 0 {
+				r.total.Add(old / one)
+			}
+		} else {
+			r.retire(l)
+		}
+	}
+	for id, l := range r.loads {
+		if loads[id] == nil {
+			r.retire(l)
+		}
+	}
+	r.loads = loads
+}
+
+func (r *Ring) retire(l *load) {
+	if old := l.word.And(^counted); old&counted != 0 {
+		r.total.Add(-(old / one))
+	}
+}
+
+// add changes the load by d and returns it.
+func (r *Ring) add(l *load, d int64) int64 {
+	w := l.word.Add(d * one)
+	if w&counted != 0 {
+		r.total.Add(d)
+	}
+	return w / one
+}
+
+// Acquire returns the first node in the order of [Ring.Replicas] that has room, and counts a request on it until release is
+// called; consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2018). A node has room if with the
+// new request it has at most Options.Bound times its share of all requests in flight, by weight, rounded up. So a hot key spreads
+// over as many nodes as it needs, in the same order each time, and a ring without load gives the owner.
+//
+// While several goroutines are in Acquire at once, a node may get one more for each of them. Call release once the request is
+// done; more calls do nothing. ok is false when no node is active; release may be called then too.
+func (r *Ring) Acquire(key string) (node Node, release func(), ok bool) {
+	v := r.View()
+	if v.table == nil {
+		return Node{}, func() {}, false
+	}
+	h := v.Hash(key)
+	i := v.table.at(h)
+	if !r.fits(v, i) {
+		i = r.overflow(v, h)
+	}
+	l := v.accounts[i].load
+	var done atomic.Bool
+	return v.nodes[i], func() {
+		if !done.Swap(true) {
+			r.add(l, -1)
+		}
+	}, true
+}
+
+// fits counts a request on the node with that index if it has room.
+func (r *Ring) fits(v *View, i int) bool {
+	a := v.accounts[i]
+	total := r.total.Load() + 1
+	if float64(r.add(a.load, 1)) <= math.Ceil(a.part*float64(total)) {
+		return true
+	}
+	r.add(a.load, -1)
+	return false
+}
+
+// overflow finds a node with room, and counts a request on it.
+func (r *Ring) overflow(v *View, h uint64) int {
+	p := pick(v, h, v.active)
+	defer p.done()
+	for _, i := range p.picked {
+		if r.fits(v, int(i)) {
+			return int(i)
+		}
+	}
+	// Others that were only trying stood on the nodes with room.
+	least, i := math.Inf(1), 0
+	for _, node := range p.picked {
+		a := v.accounts[node]
+		if full := float64(a.load.word.Load()/one+1) / a.part; full < least {
+			least, i = full, int(node)
+		}
+	}
+	r.add(v.accounts[i].load, 1)
+	return i
+}
+
+// InFlight returns how many requests are counted on the member with that ID.
+func (r *Ring) InFlight(id string) int {
+	v := r.View()
+	i, ok := find(v.nodes, id)
+	if !ok {
+		return 0
+	}
+	return int(v.accounts[i].load.word.Load() / one)
+}
