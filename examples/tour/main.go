@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/concordkit/concord/examples/32-locks/locks"
+	"github.com/concordkit/concord/examples/41-ring/rings"
 )
 
 // A stop is one section's example.
@@ -23,6 +24,9 @@ type stop struct {
 var stops = []stop{
 	{"3.2 Distributed locks", "examples/32-locks", locks.Shows, func(ctx context.Context, out io.Writer) error {
 		return locks.Run(ctx, out, locks.Options{})
+	}},
+	{"4.1 Consistent hashing", "examples/41-ring", rings.Shows, func(ctx context.Context, out io.Writer) error {
+		return rings.Run(ctx, out, rings.Options{})
 	}},
 }
 
