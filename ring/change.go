@@ -92,14 +92,31 @@ func (v *View) Share(id string) float64 {
 	return v.shares()[i]
 }
 
+// Shares yields the active nodes, by ID, and which part of all hashes each owns.
+func (v *View) Shares() iter.Seq2[Node, float64] {
+	return func(yield func(Node, float64) bool) {
+		for i, share := range v.shares() {
+			if v.nodes[i].State == Active && !yield(v.nodes[i], share) {
+				return
+			}
+		}
+	}
+}
+
 // shares returns which part of all hashes each node owns.
 func (v *View) shares() []float64 {
 	shares := make([]float64, len(v.nodes))
-	for m := range (Change{Old: v.emptied(), New: v}).Moves() {
-		i, _ := find(v.nodes, m.To)
-		shares[i] += m.Share()
+	if v.table == nil {
+		return shares
 	}
-	return shares
+	lo := uint64(0)
+	for c := v.cursor(); ; c.skip(lo) {
+		shares[c.node] += Move{Lo: lo, Hi: c.end}.Share()
+		if c.end == math.MaxUint64 {
+			return shares
+		}
+		lo = c.end + 1
+	}
 }
 
 // cursor walks over the segments of a view.

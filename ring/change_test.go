@@ -127,6 +127,12 @@ func TestRangesAndShares(t *testing.T) {
 			sum += v.Share(n.ID)
 		}
 		require.InDelta(t, 1, sum, 1e-9)
+		n := 0
+		for node, share := range v.Shares() {
+			require.Equal(t, v.Share(node.ID), share)
+			n++
+		}
+		require.Equal(t, 5, n, "only active nodes")
 		require.Zero(t, v.Share("joins"))
 		require.Zero(t, v.Share("unknown"))
 		require.Empty(t, slices.Collect(v.Ranges("unknown")))
