@@ -15,21 +15,15 @@ const (
 	one     = 2
 )
 
-// account is a node's load and how much of the total it may have.
+// account is a node's load and its part of the total, which its weight over the view's is.
 type account struct {
-	load *load
-	part float64 // 0 unless the node is active
+	load   *load
+	weight float64 // times the bound
 }
 
 // account gives the nodes of v their loads, and takes from the total what is on nodes that are no longer active. The
 // caller holds r.mu.
 func (r *Ring) account(v *View) {
-	var weight float64
-	for _, n := range v.nodes {
-		if n.State == Active {
-			weight += n.Weight
-		}
-	}
 	v.accounts = make([]account, len(v.nodes))
 	loads := make(map[string]*load, len(v.nodes))
 	for i, n := range v.nodes {
@@ -40,7 +34,8 @@ func (r *Ring) account(v *View) {
 		loads[n.ID] = l
 		v.accounts[i].load = l
 		if n.State == Active {
-			v.accounts[i].part = r.bound * n.Weight / weight
+			v.weight += n.Weight
+			v.accounts[i].weight = r.bound * n.Weight
 			if old := l.word.Or(counted); old&counted == 0 {
 				r.total.Add(old / one)
 			}
@@ -97,36 +92,49 @@ func (r *Ring) Acquire(key string) (node Node, release func(), ok bool) {
 	}, true
 }
 
-// fits counts a request on the node with that index if it has room.
+// fits counts a request on the node with that index if it has room. Without a quotient it is exact for whole weights.
 func (r *Ring) fits(v *View, i int) bool {
 	a := v.accounts[i]
 	total := r.total.Load() + 1
-	if float64(r.add(a.load, 1)) <= math.Ceil(a.part*float64(total)) {
+	if float64(r.add(a.load, 1)-1)*v.weight < a.weight*float64(total) {
 		return true
 	}
 	r.add(a.load, -1)
 	return false
 }
 
-// overflow finds a node with room, and counts a request on it.
+// overflow finds a node with room, and counts a request on it. Most often one of the next few has some, and all in their order
+// would be work for nothing.
 func (r *Ring) overflow(v *View, h uint64) int {
-	p := pick(v, h, v.active)
-	defer p.done()
-	for _, i := range p.picked {
-		if r.fits(v, int(i)) {
-			return int(i)
+	found, tried := -1, 1
+	for want := maxRanks; found < 0 && tried < v.active; want *= 4 {
+		seen := 0
+		v.replicas(h, want, func(node uint16) {
+			if seen++; found < 0 && seen > tried && r.fits(v, int(node)) {
+				found = int(node)
+			}
+		})
+		tried = seen
+	}
+	if found < 0 { // others that were only trying stood on the nodes with room
+		found = r.least(v)
+		r.add(v.accounts[found].load, 1)
+	}
+	return found
+}
+
+// least returns the node that has the least for its weight.
+func (r *Ring) least(v *View) int {
+	least, at := math.Inf(1), 0
+	for i, a := range v.accounts {
+		if a.weight == 0 {
+			continue
+		}
+		if full := float64(a.load.word.Load()/one+1) / a.weight; full < least {
+			least, at = full, i
 		}
 	}
-	// Others that were only trying stood on the nodes with room.
-	least, i := math.Inf(1), 0
-	for _, node := range p.picked {
-		a := v.accounts[node]
-		if full := float64(a.load.word.Load()/one+1) / a.part; full < least {
-			least, i = full, int(node)
-		}
-	}
-	r.add(v.accounts[i].load, 1)
-	return i
+	return at
 }
 
 // InFlight returns how many requests are counted on the member with that ID.

@@ -65,6 +65,25 @@ func TestAcquireBound(t *testing.T) {
 	}
 }
 
+// 7 is ceil(1*100*7/100), though 0.07*100 is a little more than 7.
+func TestAcquireBoundIsExact(t *testing.T) {
+	for _, w := range []float64{7, 14, 28, 55, 56, 68} {
+		nodes := []ring.Node{{ID: "a", Weight: w}, {ID: "b", Weight: 100 - w}}
+		r, err := ring.New(nodes, &ring.Options{Bound: 1})
+		require.NoError(t, err)
+		key := ""
+		for i := 0; key == ""; i++ {
+			if id, _ := r.LookupID(ringtest.Key(i)); id == "a" {
+				key = ringtest.Key(i)
+			}
+		}
+		for range 100 {
+			r.Acquire(key)
+		}
+		require.EqualValues(t, w, r.InFlight("a"))
+	}
+}
+
 // What is in flight on a node that is gone does not raise the limit of the others, and counts again if it comes back.
 func TestAcquireForgetsThoseThatAreGone(t *testing.T) {
 	r, err := ring.New([]ring.Node{{ID: "a"}, {ID: "b"}}, &ring.Options{Bound: 1})

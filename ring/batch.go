@@ -18,30 +18,40 @@ type BatchOptions struct {
 	// Quorum is how many of its replicas have to succeed for a key, at most Replicas. It defaults to more than half of
 	// Replicas.
 	Quorum int
-	// Done is called once, when the last call has returned, with the errors of all calls, joined; also if there was no call.
-	// Until then the calls use the context of Batch.
+	// Done is called exactly once, when the last call has returned, with the errors of all calls, joined; with nil if nothing was
+	// called, as after bad input. Until then the calls use the context of Batch.
 	Done func(error)
 }
 
 // Batch calls the replicas of many keys, each node once and all at the same time, with the indexes of its keys in
 // ascending order. It returns nil as soon as every key has its quorum, counted for each key on its own, and an error that
 // wraps [ErrQuorum] as soon as one can no longer reach it, or if the ring has too few nodes: then nothing is called. It
-// also returns when ctx ends, with its cause.
+// also returns when ctx ends, with its cause, and calls nothing if it has ended before.
 //
 // Calls that are not needed any more go on, so that a write reaches all replicas. Whoever cancels ctx when Batch returns
 // ends them: cancel it in Options.Done instead. A call that panics fails.
 func Batch(ctx context.Context, v *View, keys []string, call func(ctx context.Context, n Node, keys []int) error, o *BatchOptions) error {
-	b, err := newBatch(v, keys, o)
-	if err != nil {
-		return err
+	if o == nil {
+		o = new(BatchOptions)
 	}
-	if call == nil {
-		return fmt.Errorf("%w: nil call", ErrInvalid)
+	b, err := newBatch(v, keys, o)
+	switch {
+	case err != nil:
+	case call == nil:
+		err = fmt.Errorf("%w: nil call", ErrInvalid)
+	case ctx.Err() != nil:
+		err = fmt.Errorf("ring: batch: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		if o.Done != nil {
+			o.Done(nil)
+		}
+		return err
 	}
 	returned := make(chan reply, len(b.calls)) // nobody who answers has to wait
 	for node, of := range b.calls {
 		go func() {
-			r := reply{node, fmt.Errorf("ring: call of node %.40q ended its goroutine", v.nodes[node].ID)}
+			r := reply{node, fmt.Errorf("ring: node %.40q: the call ended its goroutine", v.nodes[node].ID)}
 			defer func() { returned <- r }()
 			r.err = attempt(ctx, call, v.nodes[node], of)
 		}()
@@ -52,6 +62,11 @@ func Batch(ctx context.Context, v *View, keys []string, call func(ctx context.Co
 	case err := <-decided:
 		return err
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-decided: // Done may have ended ctx
+		return err
+	default:
 		return fmt.Errorf("ring: batch: %w", context.Cause(ctx))
 	}
 }
@@ -73,9 +88,6 @@ type reply struct {
 }
 
 func newBatch(v *View, keys []string, o *BatchOptions) (*batch, error) {
-	if o == nil {
-		o = new(BatchOptions)
-	}
 	replicas, quorum := o.Replicas, o.Quorum
 	if replicas == 0 {
 		replicas = 3
@@ -149,8 +161,15 @@ func (b *batch) collect(returned <-chan reply, decided chan<- error) {
 // attempt makes an error of a panic: the caller cannot recover it, since it does not run on its goroutine.
 func attempt(ctx context.Context, call func(context.Context, Node, []int) error, n Node, keys []int) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("ring: call of node %.40q panicked: %v\n%s", n.ID, r, debug.Stack())
+		switch r := recover().(type) {
+		case nil:
+		case error:
+			err = fmt.Errorf("panic: %w\n%s", r, debug.Stack())
+		default:
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+		if err != nil {
+			err = fmt.Errorf("ring: node %.40q: %w", n.ID, err)
 		}
 	}()
 	return call(ctx, n, keys)

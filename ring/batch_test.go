@@ -136,13 +136,25 @@ func TestBatchSurvivesItsCalls(t *testing.T) {
 	v := newRing(t, ring.Slots(8), ringtest.Nodes(3)...).View()
 	err := ring.Batch(t.Context(), v, someKeys(3), func(context.Context, ring.Node, []int) error { panic("oops") }, nil)
 	require.ErrorIs(t, err, ring.ErrQuorum)
-	require.ErrorContains(t, err, "panicked: oops")
+	require.ErrorContains(t, err, `: panic: oops`)
+	err = ring.Batch(t.Context(), v, someKeys(3), func(context.Context, ring.Node, []int) error { panic(errRefused) }, nil)
+	require.ErrorIs(t, err, errRefused)
 	err = ring.Batch(t.Context(), v, someKeys(3), func(context.Context, ring.Node, []int) error {
 		runtime.Goexit()
 		return nil
 	}, nil)
 	require.ErrorIs(t, err, ring.ErrQuorum)
 	require.ErrorContains(t, err, "ended its goroutine")
+}
+
+// Whoever cancels in Done, as the documentation says, does not turn a success into a failure.
+func TestBatchThatIsCancelledInDone(t *testing.T) {
+	v := newRing(t, ring.Slots(8), ringtest.Nodes(3)...).View()
+	fine := func(context.Context, ring.Node, []int) error { return nil }
+	for i := range 20_000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, ring.Batch(ctx, v, someKeys(i%3), fine, &ring.BatchOptions{Done: func(error) { cancel() }}))
+	}
 }
 
 func TestBatchInput(t *testing.T) {
@@ -152,6 +164,13 @@ func TestBatchInput(t *testing.T) {
 	done := make(chan error, 1)
 	require.NoError(t, ring.Batch(t.Context(), v, nil, never, &ring.BatchOptions{Done: func(err error) { done <- err }}))
 	require.NoError(t, <-done, "called also where there is nothing to do")
+	require.ErrorIs(t, ring.Batch(t.Context(), v, someKeys(1), never, &ring.BatchOptions{
+		Quorum: 3, Done: func(err error) { done <- err },
+	}), ring.ErrQuorum)
+	require.NoError(t, <-done, "and where nothing can be done")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, ring.Batch(ctx, v, someKeys(1), never, nil), context.Canceled)
 	require.NoError(t, ring.Batch(t.Context(), v, someKeys(5), fine, nil), "two nodes are a quorum of three")
 	for says, o := range map[string]*ring.BatchOptions{
 		"-1 replicas: want 1 to 65535":              {Replicas: -1},

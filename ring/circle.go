@@ -11,6 +11,7 @@ type circle struct {
 	points []uint64 // in order; a position in the upper 48 bits, the index of a node in the others; the first one again at the end
 	guide  []uint32 // by the upper bits of a hash, the first point at or after them
 	shift  uint
+	nodes  int // that have points
 }
 
 // nodeBits is how many bits of a point are the index of its node. Where positions are equal the lower index, that is the
@@ -21,8 +22,16 @@ const nodeMask = 1<<nodeBits - 1
 
 // newCircle takes points in order, of which there is at least one.
 func newCircle(points []uint64) *circle {
+	var owners bitset
+	owners.reset(MaxNodes)
+	nodes := 0
+	for _, p := range points {
+		if owners.add(int(p & nodeMask)) {
+			nodes++
+		}
+	}
 	k := uint(bits.Len(uint(len(points))))
-	t := &circle{shift: 64 - k, guide: make([]uint32, 1<<k)}
+	t := &circle{shift: 64 - k, guide: make([]uint32, 1<<k), nodes: nodes}
 	b := 0
 	for i, p := range points {
 		for ; b <= int(p>>t.shift); b++ {
@@ -47,18 +56,20 @@ func (t *circle) first(h uint64) uint32 {
 	return i
 }
 
-func (t *circle) segments() int { return len(t.points) }
-
 func (t *circle) segment(i int) (uint64, int) {
 	return t.points[i] | nodeMask, int(t.points[i] & nodeMask)
 }
 
-// prefer goes round once.
+// prefer goes round until it has met all nodes. Those without points come last.
 func (t *circle) prefer(h uint64, p *picker) {
-	start := int(t.first(h))
 	n := len(t.points) - 1 // the last one is the first again
-	for i := range n {
-		if p.take(int(t.points[(start+i)%n] & nodeMask)) {
+	for i := int(t.first(h)); p.met() < t.nodes; i++ {
+		if p.take(int(t.points[i%n] & nodeMask)) {
+			return
+		}
+	}
+	for i, node := range p.view.nodes {
+		if node.State == Active && p.take(i) {
 			return
 		}
 	}
@@ -78,9 +89,9 @@ func (m member) append(points []uint64, from, to int) []uint64 {
 }
 
 func buildVNodes(n int, nodes []Node, members []member, prev *View) (table, error) {
-	total := 0
+	var total int64
 	for _, m := range members {
-		total += m.places(n)
+		total += int64(m.places(n))
 	}
 	if total > maxPoints {
 		return nil, fmt.Errorf("%w: %d points for %v and these weights: want at most %d; only the relation of weights counts",

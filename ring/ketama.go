@@ -3,8 +3,6 @@ package ring
 import (
 	"crypto/md5"
 	"encoding/binary"
-	"fmt"
-	"math"
 	"slices"
 	"strconv"
 )
@@ -21,14 +19,10 @@ func ketamaHash(key []byte) uint64 {
 }
 
 // buildKetama follows update_continuum of libmemcached 1.1.4, with MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED.
-func buildKetama(nodes []Node, members []member) (table, error) {
+func buildKetama(nodes []Node, members []member) *circle {
 	var total float64 // exact, since weights are whole
 	for _, m := range members {
-		n := nodes[m.index]
-		if n.Weight != math.Trunc(n.Weight) {
-			return nil, fmt.Errorf("%w: weight %v of node %.40q: Ketama takes whole numbers only", ErrInvalid, n.Weight, n.ID)
-		}
-		total += n.Weight
+		total += nodes[m.index].Weight
 	}
 	var points []uint64
 	for _, m := range members {
@@ -43,7 +37,7 @@ func buildKetama(nodes []Node, members []member) (table, error) {
 		}
 	}
 	slices.Sort(points)
-	return newCircle(points), nil
+	return newCircle(points)
 }
 
 // digests returns how many digests, of four points each, a node gets. libmemcached reckons in float32, and for 25 equal servers

@@ -6,21 +6,19 @@ import (
 )
 
 // quotas returns how many of the slots each member may have: c times its share, or its share rounded up where that is more,
-// so that all slots together have room.
+// so that all slots together have room. Both are rounded as numbers of 15 binary digits after the point, lest a c of 1.1,
+// which no binary number is, makes 10 of 11.
 func quotas(slots int, members []member, c float64) []int {
-	const point = 16 // binary digits of c
+	const point, grain = 32, 1 << 17
 	var total uint64
 	for _, m := range members {
 		total += m.weight // no overflow: see MaxNodes and MaxWeight
 	}
 	most := make([]int, len(members))
 	for i, m := range members {
-		limited := muldiv(uint64(slots)*uint64(c*(1<<point)), m.weight, total) >> point
-		share := muldiv(uint64(slots), m.weight, total)
-		if hi, lo := bits.Mul64(share, total); !equal128(hi, lo, uint64(slots), m.weight) {
-			share++
-		}
-		most[i] = int(max(limited, share))
+		limited := muldiv(uint64(slots)*uint64(c*(1<<point)), m.weight, total) + grain
+		share := muldiv(uint64(slots)<<point, m.weight, total) + (1<<point - 1) - grain
+		most[i] = int(max(limited, share) >> point)
 	}
 	return most
 }
@@ -30,11 +28,6 @@ func muldiv(a, b, c uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	q, _ := bits.Div64(hi, lo, c)
 	return q
-}
-
-func equal128(hi, lo, a, b uint64) bool {
-	h, l := bits.Mul64(a, b)
-	return hi == h && lo == l
 }
 
 // won is a slot that a candidate has, with its score there.

@@ -34,7 +34,7 @@ type Node struct {
 	Weight float64
 	// State says whether the node gets keys. The zero value is Active.
 	State State
-	// Meta is for the caller. Do not change it once the ring has it.
+	// Meta is for the caller. The ring keeps a copy: leave the one in nodes that it returns unchanged.
 	Meta map[string]string
 }
 
@@ -113,6 +113,15 @@ func (n Node) check() error {
 	return nil
 }
 
+// owned returns a copy of a caller's nodes.
+func owned(nodes []Node) []Node {
+	nodes = slices.Clone(nodes)
+	for i := range nodes {
+		nodes[i].Meta = maps.Clone(nodes[i].Meta)
+	}
+	return nodes
+}
+
 // normalize returns a checked copy of nodes, sorted by ID and with weights filled in.
 func normalize(nodes []Node) ([]Node, error) {
 	if len(nodes) > MaxNodes {
@@ -124,7 +133,6 @@ func normalize(nodes []Node) ([]Node, error) {
 		if n.Weight == 0 {
 			n.Weight = 1
 		}
-		n.Meta = maps.Clone(n.Meta)
 		if err := n.check(); err != nil {
 			return nil, err
 		}

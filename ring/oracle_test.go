@@ -283,6 +283,39 @@ func TestVNodesAgainstTheOracle(t *testing.T) {
 	}
 }
 
+// Of many nodes only the nearest few are looked at.
+func TestReplicasOfManyAgainstTheOracle(t *testing.T) {
+	const bits = 4
+	for seed := range uint64(6) {
+		random := seeded(t, seed)
+		nodes := randomNodes(random, 200)
+		if len(active(nodes)) == 0 {
+			continue
+		}
+		r := newRing(t, ring.Slots(bits), nodes...)
+		for slot := range 1 << bits {
+			key := keyIn(slot, bits)
+			var order []string
+			for _, b := range oraclePreference(active(nodes), slot) {
+				order = append(order, b.id)
+			}
+			want := oracleReplicas(order, nodes)
+			for _, n := range []int{1, 3, 4, 5, 8, 12, 40, 120, 200} {
+				require.Equal(t, want[:min(n, len(want))], idsOf(r.AppendReplicas(nil, key, n)), "%d replicas", n)
+			}
+		}
+	}
+}
+
+// keyIn returns a key that is in a slot.
+func keyIn(slot, bits int) string {
+	for i := 0; ; i++ {
+		if key := fmt.Sprint("key", i); xxhash.Sum64String(key)>>(64-bits) == uint64(slot) {
+			return key
+		}
+	}
+}
+
 func TestReplicasAgainstTheOracle(t *testing.T) {
 	const bits = 6
 	for seed := range uint64(40) {

@@ -14,6 +14,7 @@ type picker struct {
 	zones  bitset   // that were picked from
 	left   int      // zones to pick from
 	scores []scored // scratch of slotTable.prefer
+	counts []int    // the same
 }
 
 var pickers = sync.Pool{New: func() any { return new(picker) }}
@@ -45,8 +46,11 @@ func (p *picker) take(node int) bool {
 			p.others = append(p.others, uint16(node))
 		}
 	}
-	return len(p.picked) >= p.want || p.left == 0 && len(p.picked)+len(p.others) >= p.want
+	return len(p.picked) >= p.want || p.left == 0 && p.met() >= p.want
 }
+
+// met returns how many nodes were offered.
+func (p *picker) met() int { return len(p.picked) + len(p.others) }
 
 // done gives p back.
 func (p *picker) done() {

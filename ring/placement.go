@@ -2,6 +2,7 @@ package ring
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -32,24 +33,30 @@ const (
 
 // Slots returns the placement on 2^bits slots, bits being 1 to 20. A node's share varies by about the root of
 // nodes/2^bits: with the default of 16 by 1 % for 10 nodes, 4 % for 100 and 12 % for 1000, and a node may get none where there
-// are about as many nodes as slots. The table takes two bytes for each slot, and a change a time in proportion to the
-// slots; each bit more doubles both.
+// are about as many nodes as slots.
+//
+// The table takes two bytes for each slot. A new ring takes time in proportion to slots times nodes, 0.2 s for 1000 on 16 bits; a
+// change to slots times nodes that join, and a leaver's slots times nodes: under a millisecond for one.
 func Slots(bits int) Placement { return Placement{kind: slots, n: bits} }
 
 // VNodes returns the placement on a circle, with n points for a node of weight 1 and in proportion for others, at least
-// one; n is 1 to 10,000. A node's share varies by about 1/sqrt(n), by 8 % for 160. A ring takes at most 2^24 points.
+// one, so a node gets more than its share where n times its weight is below 1; n is 1 to 10,000. A node's share varies by about
+// 1/sqrt(n), by 8 % for 160. A ring takes at most 2^24 points.
 func VNodes(n int) Placement { return Placement{kind: vnodes, n: n} }
 
 // Ketama returns the placement of libmemcached's weighted ketama and of what is compatible with it: MD5, 160 points for
 // a node of average weight, named "ID-0", "ID-1" and so on. So a server's ID is "host:port", and "host" alone for port
-// 11211. Here a change of weight, and with weights also a join or a leave, moves some keys between other nodes, since
-// points are in proportion to the sum of weights. Use it where others have placed the data.
+// 11211. Use it where others have placed the data. Points are in proportion to the sum of weights, so a change of
+// weight, and with weights also a join or a leave, moves some keys between other nodes. So does the rounding of the rule with
+// equal weights: a tenth of all sizes give each node 156 points, and a step there or back moves 2 % of the keys besides. A node
+// of less than about a fortieth of the average weight has no points: it owns nothing and is the last of all replicas.
 func Ketama() Placement { return Placement{kind: ketama} }
 
 // MaxLoad returns p with a limit: no node gets more slots than c times its share by weight, rounded down, or its share rounded up
 // where that is more; c is 1 to 1000, and 0 is no limit. Slots that a full node would have won go to the next in their order of preference,
 // where the better score wins, a stable matching (Gale and Shapley 1962), which is why the order of events still does not
-// matter. A change then moves some slots between other nodes. Only Slots can be limited.
+// matter. A change then moves some slots between other nodes: of 1000 nodes, at 1.1 a join moves 1.4 times what it must, at 1.01
+// 2.5 times; and it takes about 10 and 50 ms. Only Slots can be limited.
 //
 // It limits shares of the space of hashes; to limit requests at a time use [Ring.Acquire].
 func (p Placement) MaxLoad(c float64) Placement {
@@ -95,6 +102,16 @@ func (p Placement) check() error {
 	return nil
 }
 
+// takes checks what p asks of nodes, in whatever state: a node that joins must be able to become active.
+func (p Placement) takes(nodes []Node) error {
+	for _, n := range nodes {
+		if p.kind == ketama && n.Weight != math.Trunc(n.Weight) {
+			return fmt.Errorf("%w: weight %v of node %.40q: Ketama takes whole numbers only", ErrInvalid, n.Weight, n.ID)
+		}
+	}
+	return nil
+}
+
 // hash returns where key stands in the space that p places.
 func (p Placement) hash(key string) uint64 {
 	if p.kind == ketama {
@@ -117,9 +134,8 @@ type table interface {
 	at(h uint64) int
 	// prefer offers nodes to p in the order of preference for h, until it has enough.
 	prefer(h uint64, p *picker)
-	// segments returns how many segments the space of hashes is cut into. Some may be empty.
-	segments() int
-	// segment returns the last hash of a segment, and its owner. The last one ends at the largest hash.
+	// segment returns the last hash of a segment of the space of hashes, which are numbered from 0 and may be empty, and its
+	// owner. The last one ends at the largest hash.
 	segment(i int) (end uint64, node int)
 }
 
@@ -136,7 +152,7 @@ func (p Placement) build(nodes []Node, prev *View) (table, error) {
 	case vnodes:
 		return buildVNodes(p.n, nodes, members, prev)
 	}
-	return buildKetama(nodes, members)
+	return buildKetama(nodes, members), nil
 }
 
 // member is an active node as placements see it.

@@ -2,6 +2,7 @@ package ring_test
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -80,6 +81,30 @@ func TestMaxLoad(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Quotas are right where shares and limits are round numbers, which in binary they are not.
+func TestMaxLoadIsExact(t *testing.T) {
+	nodes := []ring.Node{{ID: "b", Weight: 1014}}
+	most := 0.
+	for i := range 400 { // some of them would win more than 11 of 1024 slots
+		nodes := append(nodes, ring.Node{ID: fmt.Sprint("a", i), Weight: 10})
+		has := newRing(t, ring.Slots(10).MaxLoad(1.1), nodes...).View().Share(nodes[1].ID) * 1024
+		require.LessOrEqual(t, has, 11.)
+		most = max(most, has)
+	}
+	require.Equal(t, 11., most, "1.1 times 10 is 11")
+	for i := range 50 {
+		v := newRing(t, ring.Slots(2).MaxLoad(1), ring.Node{ID: fmt.Sprint("a", i), Weight: 0.1}, ring.Node{ID: "b", Weight: 0.3}).View()
+		require.Equal(t, 0.75, v.Share("b"), "3 of 4 slots")
+	}
+}
+
+// A node that libmemcached gives no points owns nothing, but is a replica when all others are.
+func TestKetamaWithoutPoints(t *testing.T) {
+	r := newRing(t, ring.Ketama(), ring.Node{ID: "a", Weight: 10_000}, ring.Node{ID: "b"}, ring.Node{ID: "c"})
+	require.Zero(t, r.View().Share("b"))
+	require.Equal(t, []string{"a", "b", "c"}, idsOf(r.AppendReplicas(nil, "k", 3)))
 }
 
 // More nodes than slots is no error: some own nothing.

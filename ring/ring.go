@@ -58,13 +58,16 @@ const (
 	maxBound     = 1000
 )
 
-// Ring is a set of nodes and the placement of keys on them. Its methods may be called concurrently.
+// Ring is a set of nodes and the placement of keys on them. [New] makes it. Its methods may be called concurrently.
+//
+// Lookups are those of the present [View], written out: a result that passes through one more call costs as much as the lookup.
 type Ring struct {
 	place Placement
 	bound float64
 	view  atomic.Pointer[View]
 	mu    sync.Mutex // held while a change is made
 	loads map[string]*load
+	_     [64]byte     // what Acquire writes stays away from what lookups read
 	total atomic.Int64 // in flight on the active nodes
 }
 
@@ -85,7 +88,7 @@ func New(nodes []Node, o *Options) (*Ring, error) {
 	}
 	empty := &View{place: r.place, replaced: make(chan struct{})}
 	r.view.Store(empty)
-	v, err := empty.with(nodes)
+	v, err := empty.with(owned(nodes))
 	if err != nil {
 		return nil, err
 	}
@@ -97,25 +100,39 @@ func New(nodes []Node, o *Options) (*Ring, error) {
 func (r *Ring) View() *View { return r.view.Load() }
 
 // Lookup returns the owner of key. It is false when no node is active.
-func (r *Ring) Lookup(key string) (Node, bool) {
+func (r *Ring) Lookup(key string) (n Node, ok bool) {
 	v := r.View()
-	return v.owner(v.Hash(key)).found()
+	if owner := v.owner(v.Hash(key)); owner != nil {
+		return *owner, true
+	}
+	return
 }
 
 // LookupBytes returns the owner of key, the same as of Lookup(string(key)).
-func (r *Ring) LookupBytes(key []byte) (Node, bool) {
+func (r *Ring) LookupBytes(key []byte) (n Node, ok bool) {
 	v := r.View()
-	return v.owner(v.place.hashBytes(key)).found()
+	if owner := v.owner(v.place.hashBytes(key)); owner != nil {
+		return *owner, true
+	}
+	return
 }
 
 // LookupHash returns the owner of the keys whose [View.Hash] is h. It lets callers hash keys that they do not have as one
 // string. Ketama has hashes of 32 bits, in the upper half of h.
-func (r *Ring) LookupHash(h uint64) (Node, bool) { return r.View().owner(h).found() }
+func (r *Ring) LookupHash(h uint64) (n Node, ok bool) {
+	if owner := r.View().owner(h); owner != nil {
+		return *owner, true
+	}
+	return
+}
 
 // LookupID returns the ID of the owner of key.
-func (r *Ring) LookupID(key string) (string, bool) {
+func (r *Ring) LookupID(key string) (id string, ok bool) {
 	v := r.View()
-	return v.owner(v.Hash(key)).id()
+	if owner := v.owner(v.Hash(key)); owner != nil {
+		return owner.ID, true
+	}
+	return
 }
 
 // Replicas yields up to n nodes for key, in the order of preference; the first one is the owner. See [View.Replicas].
@@ -129,7 +146,7 @@ func (r *Ring) AppendReplicas(dst []Node, key string, n int) []Node {
 // Set makes nodes the members of the ring: it adds, removes and changes what differs, in one step. It is what
 // discovery calls.
 func (r *Ring) Set(nodes []Node) (Change, error) {
-	return r.change(func([]Node) ([]Node, error) { return nodes, nil })
+	return r.change(func([]Node) ([]Node, error) { return owned(nodes), nil })
 }
 
 // Add adds nodes. It is an error if a member has the ID of one.
@@ -140,12 +157,12 @@ func (r *Ring) Add(nodes ...Node) (Change, error) {
 				return nil, fmt.Errorf("%w: node %.40q is a member already", ErrInvalid, n.ID)
 			}
 		}
-		return append(members, nodes...), nil
+		return append(members, owned(nodes)...), nil
 	})
 }
 
 // Update changes the member with that ID by edit, which may set anything but the ID. It is an error if there is none. If
-// others change the ring meanwhile, edit is called again, on the newer state.
+// others change the ring meanwhile, edit is called again, on the newer state; so it must not change the ring itself.
 func (r *Ring) Update(id string, edit func(n *Node)) (Change, error) {
 	if edit == nil {
 		return Change{}, fmt.Errorf("%w: nil edit of node %.40q", ErrInvalid, id)
@@ -218,7 +235,7 @@ func (r *Ring) publish(v *View) {
 	close(old.replaced)
 }
 
-// Watch follows the members of a ring. See [Ring.Watch].
+// Watch follows the members of a ring. [Ring.Watch] makes it.
 type Watch struct {
 	ctx  context.Context
 	ring *Ring
@@ -234,19 +251,21 @@ func (w *Watch) All(ctx context.Context) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		seen := w.ring.View().emptied()
 		for {
+			for _, ctx := range []context.Context{w.ctx, ctx} {
+				if ctx.Err() != nil {
+					yield(Change{}, fmt.Errorf("ring: watch: %w", context.Cause(ctx)))
+					return
+				}
+			}
 			v := w.ring.View()
-			if !yield(changeOf(seen, v), nil) {
+			if v != seen && !yield(changeOf(seen, v), nil) {
 				return
 			}
 			seen = v
 			select {
 			case <-v.replaced:
 			case <-w.ctx.Done():
-				yield(Change{}, fmt.Errorf("ring: watch: %w", context.Cause(w.ctx)))
-				return
 			case <-ctx.Done():
-				yield(Change{}, fmt.Errorf("ring: watch: %w", context.Cause(ctx)))
-				return
 			}
 		}
 	}

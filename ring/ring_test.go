@@ -109,6 +109,9 @@ func TestBadInput(t *testing.T) {
 		{"MaxLoad(-1)", nil, ring.Options{Placement: ring.Slots(16).MaxLoad(-1)}},
 		{`weight 1.5 of node "a": Ketama takes whole numbers only`,
 			[]ring.Node{{ID: "a", Weight: 1.5}}, ring.Options{Placement: ring.Ketama()}},
+		{`weight 0.5 of node "a": Ketama takes whole numbers only`,
+			[]ring.Node{{ID: "a", Weight: 0.5, State: ring.Joining}}, ring.Options{Placement: ring.Ketama()}},
+		{"4300000000 points for VNodes(10000)", heavy(43), ring.Options{Placement: ring.VNodes(10_000)}},
 		{"bound 0.5: want 1 to 1000", nil, ring.Options{Bound: 0.5}},
 		{"bound -1: want", nil, ring.Options{Bound: -1}},
 		{"bound NaN", nil, ring.Options{Bound: math.NaN()}},
@@ -128,6 +131,15 @@ func TestBadInput(t *testing.T) {
 			require.Same(t, before, r.View(), "a refused change changes nothing")
 		}
 	}
+}
+
+// heavy returns n nodes of the largest weight.
+func heavy(n int) []ring.Node {
+	nodes := ringtest.Nodes(n)
+	for i := range nodes {
+		nodes[i].Weight = ring.MaxWeight
+	}
+	return nodes
 }
 
 func TestBadChanges(t *testing.T) {

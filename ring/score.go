@@ -50,6 +50,16 @@ func (c *candidate) score(logs *logTable, key, limit uint64) uint64 {
 	return mulHigh(logs.minusLog2(x), c.scale)
 }
 
+// ceiling returns a number that the score is not above, by -log2(u) <= (1-u)*log2(e)/u, without a logarithm.
+func (c *candidate) ceiling(key uint64) uint64 {
+	x := mix(c.seed + key)
+	if x < 1<<63 {
+		return nothing
+	}
+	bound := mulHigh(^x, c.floor) + 1
+	return 2*bound + bound>>6 // u is at least 1/2; floor and logTable are each off by a thousandth
+}
+
 // mulHigh returns a*b/2^64.
 func mulHigh(a, b uint64) uint64 {
 	hi, _ := bits.Mul64(a, b)

@@ -41,6 +41,7 @@ func FuzzScore(f *testing.F) {
 			key := slotKey(slot)
 			s := c.score(logs, key, nothing)
 			require.Equal(t, s, c.score(logs, key, s), "a limit of the score itself is none")
+			require.GreaterOrEqual(t, c.ceiling(key), s, "the ceiling")
 			if s > 0 {
 				require.Greater(t, c.score(logs, key, s-1), s-1, "above the limit")
 			}
@@ -58,6 +59,7 @@ func FuzzScore(f *testing.F) {
 func FuzzRing(f *testing.F) {
 	f.Add("a", "b", "zone", 1.0, uint8(0), "key", 3)
 	f.Add("", "\xff", "\x00", math.NaN(), uint8(9), "", -1)
+	f.Add("a", "b", "", 10000.0, uint8(0), "k", 3) // b and c have no points on Ketama
 	f.Add("same", "same", "", math.Inf(1), uint8(2), "k", 1<<30)
 	f.Fuzz(func(t *testing.T, a, b, zone string, weight float64, state uint8, key string, n int) {
 		nodes := []Node{{ID: a, Zone: zone, Weight: weight}, {ID: b, State: State(state)}, {ID: "c"}}

@@ -8,8 +8,8 @@ import (
 )
 
 // Shuffle returns a view of n of the active nodes, chosen for tenant: shuffle sharding. Two tenants have few nodes in common, so one that
-// breaks its nodes leaves most others with some that work. The nodes come from all zones alike and, within a zone, from
-// heavier nodes more often; n below 1 gives none, n above what is active all.
+// breaks its nodes leaves most others with some that work. The zones take turns in giving a node, and within a zone heavier nodes
+// are chosen more often; n below 1 gives none, n above what is active all.
 //
 // The choice depends on the tenant and on the nodes' IDs, weights and zones. When a node joins or leaves, a tenant's set
 // changes by that node and by one that takes or gives its place. The view builds a placement of its own: keep it while
@@ -34,7 +34,7 @@ func (v *View) deal(tenant string, n int) []Node {
 		c := candidateOf(m.hash, m.weight, m.index)
 		dealt = append(dealt, scored{c.score(logs, key, nothing), c.node})
 	}
-	slices.SortFunc(dealt, scored.compare)
+	slices.SortFunc(dealt, func(a, b scored) int { return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.node, b.node)) })
 	round := make([]int, len(v.nodes)) // in which its zone offers a node
 	seen := make([]int, v.zones)
 	for _, d := range dealt {

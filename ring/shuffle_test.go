@@ -56,6 +56,7 @@ func TestShuffle(t *testing.T) {
 		require.InDelta(t, 62, n, 31, id)
 	}
 	require.Empty(t, v.Shuffle("t", 0).Nodes())
+	require.Equal(t, newRing(t, ring.Slots(6)).View().Fingerprint(), v.Shuffle("t", 0).Fingerprint())
 	require.Empty(t, v.Shuffle("t", -1).Nodes())
 	require.Len(t, v.Shuffle("t", 99).Nodes(), 29)
 }

@@ -1,8 +1,8 @@
 package ring
 
 import (
-	"cmp"
 	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -24,8 +24,6 @@ type slotTable struct {
 
 func (t *slotTable) at(h uint64) int { return int(t.owners[h>>t.shift]) }
 
-func (t *slotTable) segments() int { return len(t.owners) }
-
 func (t *slotTable) segment(i int) (uint64, int) {
 	return uint64(i+1)<<t.shift - 1, int(t.owners[i]) // the last one wraps to the largest hash
 }
@@ -36,11 +34,13 @@ func buildSlots(p Placement, nodes []Node, members []member, prev *View) *slotTa
 		t.candidates[i] = candidateOf(m.hash, m.weight, m.index)
 	}
 	t.best = make([]uint16, 1<<p.n)
-	if old, ok := prev.table.(*slotTable); !ok {
-		t.contest(func(int) uint16 { return nobody }, nil)
+	if old, ok := prev.table.(*slotTable); ok {
+		t.change(old, prev.nodes, nodes)
 	} else {
-		keeps, news := t.compare(old, prev.nodes, nodes)
-		t.contest(func(slot int) uint16 { return keeps[old.best[slot]] }, news)
+		logs := logs()
+		for slot := range t.best {
+			t.best[slot] = contest(logs, slotKey(slot), t.candidates, nobody, nothing)
+		}
 	}
 	t.owners = t.best
 	if p.cap != 0 {
@@ -76,27 +76,41 @@ func (t *slotTable) compare(old *slotTable, before, nodes []Node) (keeps []uint1
 	return keeps, news
 }
 
-// contest finds the winner of each slot. The winner that keeps knows has to beat news only; where it knows nobody, all
-// candidates take part.
-func (t *slotTable) contest(keeps func(slot int) uint16, news []candidate) {
-	logs := logs()
-	place := t.places()
-	for slot := range t.best {
-		key, winner, lowest, rivals := slotKey(slot), keeps(slot), uint64(nothing), t.candidates
-		if winner != nobody {
-			rivals = news
-			if len(news) > 0 {
-				lowest = t.candidates[place[winner]].score(logs, key, nothing)
-			}
-		}
-		for i := range rivals {
-			c := &rivals[i]
-			if s := c.score(logs, key, lowest); s < lowest || s == lowest && c.node < winner {
-				lowest, winner = s, c.node
-			}
+// change finds the winner of each slot from those before.
+func (t *slotTable) change(old *slotTable, before, nodes []Node) {
+	keeps, news := t.compare(old, before, nodes)
+	logs, place := logs(), t.places()
+	for slot, was := range old.best {
+		key, winner := slotKey(slot), keeps[was]
+		if winner == nobody {
+			winner = contest(logs, key, t.candidates, nobody, nothing)
+		} else if len(news) > 0 {
+			winner = defend(logs, key, &t.candidates[place[winner]], news)
 		}
 		t.best[slot] = winner
 	}
+}
+
+// contest returns the winner of the slot with that key among candidates and one whose score is known.
+func contest(logs *logTable, key uint64, candidates []candidate, winner uint16, lowest uint64) uint16 {
+	for i := range candidates {
+		c := &candidates[i]
+		if s := c.score(logs, key, lowest); s < lowest || s == lowest && c.node < winner {
+			lowest, winner = s, c.node
+		}
+	}
+	return winner
+}
+
+// defend returns the winner among the one that was it and news, most of which are far from it.
+func defend(logs *logTable, key uint64, was *candidate, news []candidate) uint16 {
+	ceiling := was.ceiling(key)
+	for i := range news {
+		if news[i].score(logs, key, ceiling) <= ceiling {
+			return contest(logs, key, news[i:], was.node, was.score(logs, key, nothing))
+		}
+	}
+	return was.node
 }
 
 // places returns where each node stands among the candidates.
@@ -114,20 +128,52 @@ func (t *slotTable) prefer(h uint64, p *picker) {
 	if p.take(t.at(h)) {
 		return
 	}
-	logs, key := logs(), slotKey(int(h>>t.shift))
-	scores := p.scores[:0]
-	for i := range t.candidates {
-		c := &t.candidates[i]
-		scores = append(scores, scored{c.score(logs, key, nothing), c.node})
-	}
-	p.scores = scores
-	heapify(scores, scored.less)
-	for len(scores) > 0 {
-		if p.take(int(scores[0].node)) {
+	best := t.nearest(int(h>>t.shift), p)
+	heapify(best, scored.less)
+	for len(best) > 0 {
+		if p.take(int(best[0].node)) {
 			return
 		}
-		scores = pop(scores, scored.less)
+		best = pop(best, scored.less)
 	}
+}
+
+// nearest returns the scores of those candidates that p may pick: of each zone as many as it wants. So most others fail that
+// limit, which spares their logarithms.
+func (t *slotTable) nearest(slot int, p *picker) []scored {
+	key, logs, zones := slotKey(slot), logs(), p.view.zones
+	per := p.want
+	if per > len(t.candidates)/zones/4 { // too many for the limit to pay
+		zones, per = 1, len(t.candidates)
+	}
+	p.scores = slices.Grow(p.scores[:0], zones*per)[:zones*per]
+	p.counts = slices.Grow(p.counts[:0], zones)[:zones]
+	clear(p.counts)
+	for i := range t.candidates {
+		c := &t.candidates[i]
+		zone := int(p.view.zone[c.node]) % zones
+		n := p.counts[zone]
+		top := p.scores[zone*per : zone*per+per]
+		if n < per {
+			top[n] = scored{c.score(logs, key, nothing), c.node}
+			p.counts[zone]++
+		} else if s := (scored{c.score(logs, key, top[n-1].score), c.node}); s.less(top[n-1]) {
+			n--
+			top[n] = s
+		} else {
+			continue
+		}
+		if per < len(t.candidates) { // in order, so that the last one is the limit
+			for ; n > 0 && top[n].less(top[n-1]); n-- {
+				top[n], top[n-1] = top[n-1], top[n]
+			}
+		}
+	}
+	best := p.scores[:0]
+	for zone, n := range p.counts {
+		best = append(best, p.scores[zone*per:zone*per+n]...)
+	}
+	return best
 }
 
 // scored is a candidate's score for a slot.
@@ -139,10 +185,6 @@ type scored struct {
 // less is the order of preference. IDs, whose order is that of the indexes, decide between equal scores.
 func (s scored) less(o scored) bool {
 	return s.score < o.score || s.score == o.score && s.node < o.node
-}
-
-func (s scored) compare(o scored) int {
-	return cmp.Or(cmp.Compare(s.score, o.score), cmp.Compare(s.node, o.node))
 }
 
 // rankBits is how many bits of a word of ranks hold one node, plus 1 so that 0 is none.

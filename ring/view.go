@@ -18,9 +18,10 @@ type View struct {
 	active      int    // how many own keys
 	table       table  // nil if none does
 	zone        []uint16
-	zones       int // of the active nodes
-	accounts    []account
-	replaced    chan struct{} // closed when the ring has a newer view; nil in a view that is of no ring
+	zones       int           // of the active nodes
+	accounts    []account     // for Acquire; empty in a view that is of no ring
+	weight      float64       // of all active nodes, for the accounts
+	replaced    chan struct{} // closed when the ring has a newer view
 }
 
 // with returns the view that follows v when nodes are the members.
@@ -29,15 +30,18 @@ func (v *View) with(nodes []Node) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.place.takes(nodes); err != nil {
+		return nil, err
+	}
 	w := &View{place: v.place, version: v.version + 1, nodes: nodes, replaced: make(chan struct{})}
-	w.fingerprint = w.print()
+	w.fingerprint = w.identify()
 	w.findZones()
 	for _, n := range nodes {
 		if n.State == Active {
 			w.active++
 		}
 	}
-	if v.table != nil && w.fingerprint == v.fingerprint && slices.EqualFunc(v.nodes, nodes, sameID) {
+	if v.table != nil && slices.EqualFunc(v.nodes, nodes, Node.placedLike) {
 		w.table = v.table
 		return w, nil
 	}
@@ -45,16 +49,23 @@ func (v *View) with(nodes []Node) (*View, error) {
 	return w, err
 }
 
-func sameID(a, b Node) bool { return a.ID == b.ID }
+// placedLike reports whether n and o are the same to a placement.
+func (n Node) placedLike(o Node) bool {
+	return n.ID == o.ID && n.Weight == o.Weight && n.Zone == o.Zone && (n.State == Active) == (o.State == Active)
+}
 
 // emptied returns a view without nodes, of the same placement.
-func (v *View) emptied() *View { return &View{place: v.place} }
+func (v *View) emptied() *View {
+	w := &View{place: v.place}
+	w.fingerprint = w.identify()
+	return w
+}
 
 // placementVersion changes if a release ever places keys in another way.
 const placementVersion = 1
 
-// print returns the fingerprint.
-func (v *View) print() uint64 {
+// identify returns the fingerprint.
+func (v *View) identify() uint64 {
 	d := xxhash.New()
 	var b []byte
 	write := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
@@ -119,18 +130,39 @@ func (v *View) Node(id string) (Node, bool) {
 func (v *View) Hash(key string) uint64 { return v.place.hash(key) }
 
 // Lookup returns the owner of key. It is false when no node is active.
-func (v *View) Lookup(key string) (Node, bool) { return v.owner(v.Hash(key)).found() }
+func (v *View) Lookup(key string) (n Node, ok bool) {
+	if owner := v.owner(v.Hash(key)); owner != nil {
+		return *owner, true
+	}
+	return
+}
 
 // LookupBytes returns the owner of key, the same as of Lookup(string(key)).
-func (v *View) LookupBytes(key []byte) (Node, bool) { return v.owner(v.place.hashBytes(key)).found() }
+func (v *View) LookupBytes(key []byte) (n Node, ok bool) {
+	if owner := v.owner(v.place.hashBytes(key)); owner != nil {
+		return *owner, true
+	}
+	return
+}
 
 // LookupHash returns the owner of the keys whose Hash is h.
-func (v *View) LookupHash(h uint64) (Node, bool) { return v.owner(h).found() }
+func (v *View) LookupHash(h uint64) (n Node, ok bool) {
+	if owner := v.owner(h); owner != nil {
+		return *owner, true
+	}
+	return
+}
 
 // LookupID returns the ID of the owner of key.
-func (v *View) LookupID(key string) (string, bool) { return v.owner(v.Hash(key)).id() }
+func (v *View) LookupID(key string) (id string, ok bool) {
+	if owner := v.owner(v.Hash(key)); owner != nil {
+		return owner.ID, true
+	}
+	return
+}
 
-// owner returns the node that owns h, or nil.
+// owner returns the node that owns h, or nil. Callers copy it to their result at once: a Node is large, and one more copy
+// costs as much as the lookup.
 func (v *View) owner(h uint64) *Node {
 	if v.table == nil {
 		return nil
@@ -138,28 +170,14 @@ func (v *View) owner(h uint64) *Node {
 	return &v.nodes[v.table.at(h)]
 }
 
-// found copies n, once, for a caller.
-func (n *Node) found() (Node, bool) {
-	if n == nil {
-		return Node{}, false
-	}
-	return *n, true
-}
-
-func (n *Node) id() (string, bool) {
-	if n == nil {
-		return "", false
-	}
-	return n.ID, true
-}
-
 // Replicas yields up to n nodes for key, all different, the owner first: first one node of each zone, then the others. It
 // yields what there is if n is more, and nothing if n is less than 1.
 //
-// The order of preference is that of the scores or of the points after the key's. When a node joins or leaves, the others keep their
-// order. If the owner goes, the next in that order owns the key; with zones that need not be the second replica, which
-// is of another zone. Zones share the replicas equally as long as n is at most their number: a zone of few nodes makes each
-// of them hold more than those of larger zones.
+// Behind it is an order of all nodes for the key: that of the scores or of the points after the key's. The first of each zone
+// come first in that order, then the others. When nodes join or leave, the others keep their places in it, but for what
+// MaxLoad and Ketama move. So if the owner goes, the next in that order owns the key; with zones that need not be the
+// second replica, which is of another zone. If n is the number of zones each has one replica of each key, so each node of
+// a small zone holds more keys than each of a large one.
 func (v *View) Replicas(key string, n int) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
 		for _, node := range v.AppendReplicas(nil, key, n) {
@@ -170,8 +188,10 @@ func (v *View) Replicas(key string, n int) iter.Seq[Node] {
 	}
 }
 
-// AppendReplicas appends to dst what Replicas yields. If dst has room it allocates nothing but, once for each view on Slots, a
-// cache of the first 4 of each slot, which takes 8 bytes for each.
+// AppendReplicas appends to dst what Replicas yields, and allocates nothing if dst has room.
+//
+// On Slots the first 4 of each slot are kept from when they were first asked for, in 8 bytes for each slot. Until then, in
+// each new view, and for more than 4, they cost time in proportion to the nodes: microseconds where there are hundreds.
 func (v *View) AppendReplicas(dst []Node, key string, n int) []Node {
 	v.replicas(v.Hash(key), n, func(node uint16) { dst = append(dst, v.nodes[node]) })
 	return dst

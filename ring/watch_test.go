@@ -3,6 +3,7 @@ package ring_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"testing"
 	"testing/synctest"
 
@@ -54,6 +55,34 @@ func TestWatch(t *testing.T) {
 		require.ErrorIs(t, last, stop)
 		require.Len(t, seen, 2)
 	})
+}
+
+// A watch that has ended yields its error and no more changes.
+func TestWatchThatHasEnded(t *testing.T) {
+	r := newRing(t, ring.Slots(6), ring.Node{ID: "a"})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, loop := range []iter.Seq2[ring.Change, error]{r.Watch(ended).All(t.Context()), r.Watch(t.Context()).All(ended)} {
+		n := 0
+		for _, err := range loop {
+			require.ErrorIs(t, err, context.Canceled)
+			n++
+		}
+		require.Equal(t, 1, n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	for _, err := range r.Watch(ctx).All(t.Context()) {
+		if n++; n == 2 {
+			require.ErrorIs(t, err, context.Canceled)
+			continue
+		}
+		cancel()
+		_, err := r.Add(ring.Node{ID: "b"})
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, n)
 }
 
 // A loop that is slow gets one change that spans all that it missed, and its own context ends only that loop.
