@@ -6,6 +6,7 @@ import (
 
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
+	"github.com/concordkit/concord/internal/benchmarks/ringbench"
 )
 
 // concept is a concept of the library that has goals.
@@ -17,6 +18,7 @@ type concept struct {
 // concepts are all of them, in the order of the output.
 var concepts = []concept{
 	{"lock", lockbench.Measure},
+	{"ring", ringbench.Measure},
 }
 
 func indexOf(name string) int {
