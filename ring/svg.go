@@ -13,7 +13,7 @@ import (
 
 // The picture, in pixels.
 const (
-	svgWidth, svgHeight = 960, 560
+	svgWidth, svgHeight = 1020, 560
 	svgX, svgY          = 270, 280 // of the centre
 	svgOuter, svgInner  = 230, 150
 	svgSlices           = 720
