@@ -8,8 +8,6 @@ package lockbench
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
@@ -19,30 +17,24 @@ import (
 // ttl is that of every lock, unless a row says otherwise.
 const ttl = 10 * time.Second
 
-// scenario measures some of the rows.
-type scenario struct {
-	name string
-	run  func(context.Context, *redisproc.Server) ([]ratio.Row, error)
-}
-
-// The order has a reason: what counts requests or goroutines runs before the peers whose clients leave some behind.
-var scenarios = []scenario{
-	{"goroutines and memory of held leases", held},
-	{"requests per operation", requests},
-	{"requests of waiters", waiting},
-	{"free cycle", free},
-	{"crash", crash},
-	{"hand-off", handOff},
-	{"fairness", fairness},
-}
-
-// engines measure the other engines, each on a server in this process.
-var engines = []struct {
-	name string
-	run  func(context.Context) ([]ratio.Row, error)
-}{
-	{"etcd", onEtcd},
-	{"NATS", onNATS},
+// scenarios are those on one server. The order has a reason: what counts requests or goroutines runs before the peers whose
+// clients leave some behind.
+func scenarios(server *redisproc.Server) []ratio.Scenario {
+	on := func(name string, run func(context.Context, *redisproc.Server) ([]ratio.Row, error)) ratio.Scenario {
+		return ratio.Scenario{Name: name, Run: func(ctx context.Context) ([]ratio.Row, error) { return run(ctx, server) }}
+	}
+	return []ratio.Scenario{
+		on("goroutines and memory of held leases", held),
+		on("requests per operation", requests),
+		on("requests of waiters", waiting),
+		on("free cycle", free),
+		on("crash", crash),
+		on("hand-off", handOff),
+		on("fairness", fairness),
+		// The other engines have servers in this process.
+		{Name: "etcd", Run: onEtcd},
+		{Name: "NATS", Run: onNATS},
+	}
 }
 
 // Measure runs all scenarios, and says to progress which.
@@ -56,36 +48,15 @@ func Measure(ctx context.Context, progress func(string)) (*ratio.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	table := &ratio.Table{Facts: []string{"Server: redis-server " + version + ", Unix socket, no persistence.", peers()}}
-	for _, s := range scenarios {
-		progress(s.name)
-		rows, err := s.run(ctx, server)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
-		}
-		table.Rows = append(table.Rows, rows...)
+	rows, err := ratio.Run(ctx, progress, scenarios(server))
+	if err != nil {
+		return nil, err
 	}
-	for _, s := range engines {
-		progress(s.name)
-		rows, err := s.run(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
-		}
-		table.Rows = append(table.Rows, rows...)
-	}
-	return table, nil
-}
-
-// peers names the versions that were built in.
-func peers() string {
-	text := "Peers:"
-	info, _ := debug.ReadBuildInfo()
-	for _, m := range info.Deps {
-		switch m.Path {
-		case "github.com/bsm/redislock", "github.com/go-redsync/redsync/v4", "github.com/redis/rueidis", "github.com/redis/go-redis/v9",
-			"go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3", "github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2":
-			text += " " + m.Path + " " + m.Version + ","
-		}
-	}
-	return text + " each with its defaults but for what a row says."
+	peers := ratio.Versions("github.com/bsm/redislock", "github.com/go-redsync/redsync/v4", "github.com/redis/rueidis",
+		"github.com/redis/go-redis/v9", "go.etcd.io/etcd/client/v3", "go.etcd.io/etcd/server/v3", "github.com/nats-io/nats.go",
+		"github.com/nats-io/nats-server/v2")
+	return &ratio.Table{Rows: rows, Facts: []string{
+		"Server: redis-server " + version + ", Unix socket, no persistence.",
+		"Peers: " + peers + ", each with its defaults but for what a row says.",
+	}}, nil
 }

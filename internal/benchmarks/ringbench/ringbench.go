@@ -7,7 +7,6 @@ package ringbench
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
@@ -31,52 +30,28 @@ const maxLoad = 1.10
 // brief is enough for what one goroutine does alone: its CPU time is accounted at once.
 var brief = &ratio.Options{Slice: 20 * time.Millisecond, Pairs: 21}
 
-// scenario measures some of the rows.
-type scenario struct {
-	name string
-	run  func(context.Context) ([]ratio.Row, error)
-}
-
-var scenarios = []scenario{
-	{"lookup", lookup},
-	{"allocations", allocations},
-	{"replicas", replicas},
-	{"bounded load", bounded},
-	{"one change", change},
-	{"heap", heap},
-	{"lookup while nodes come and go", churn},
-	{"balance and movement", spread},
+var scenarios = []ratio.Scenario{
+	{Name: "lookup", Run: lookup},
+	{Name: "allocations", Run: allocations},
+	{Name: "replicas", Run: replicas},
+	{Name: "bounded load", Run: bounded},
+	{Name: "one change", Run: change},
+	{Name: "heap", Run: heap},
+	{Name: "lookup while nodes come and go", Run: churn},
+	{Name: "balance and movement", Run: spread},
 }
 
 // Measure runs all scenarios, and says to progress which.
 func Measure(ctx context.Context, progress func(string)) (*ratio.Table, error) {
-	table := &ratio.Table{Facts: []string{peers()}}
-	for _, s := range scenarios {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		progress(s.name)
-		rows, err := s.run(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
-		}
-		table.Rows = append(table.Rows, rows...)
+	rows, err := ratio.Run(ctx, progress, scenarios)
+	if err != nil {
+		return nil, err
 	}
-	return table, nil
-}
-
-// peers names the versions that were built in.
-func peers() string {
-	text := "Peers:"
-	info, _ := debug.ReadBuildInfo()
-	for _, m := range info.Deps {
-		switch m.Path {
-		case "github.com/dgryski/go-jump", "github.com/dgryski/go-rendezvous", "github.com/golang/groupcache",
-			"github.com/serialx/hashring", "github.com/cespare/xxhash/v2":
-			text += " " + m.Path + " " + m.Version + ","
-		}
-	}
-	return text + " and the lookup of github.com/grafana/dskit " + dskitVersion + ", written anew."
+	peers := ratio.Versions("github.com/dgryski/go-jump", "github.com/dgryski/go-rendezvous", "github.com/golang/groupcache",
+		"github.com/serialx/hashring", "github.com/cespare/xxhash/v2")
+	return &ratio.Table{Rows: rows, Facts: []string{
+		"Peers: " + peers + ", and the lookup of github.com/grafana/dskit " + dskitVersion + ", written anew.",
+	}}, nil
 }
 
 // alone returns the CPU time of an operation that has no peer.
