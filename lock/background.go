@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// abandon releases c in the background, again and again until the server has heard it, cannot hear it, or c has died of
-// age.
-func (l *Locker) abandon(ctx context.Context, c Claim) {
+// abandon releases c in the background, after a time of grace, again and again until the server has heard it, cannot hear
+// it, or c has died of age.
+func (l *Locker) abandon(ctx context.Context, c Claim, grace time.Duration) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), c.TTL)
 	l.work.Go(func() {
 		defer stop()
+		time.Sleep(grace)
 		for {
 			err := l.withdraw(ctx, c)
 			if err == nil || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalid) {

@@ -141,7 +141,7 @@ func (s *Lease) release() error {
 	was, err := await(s.l, ctx, HeedsDeadline, s.claim, "release", func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
 	switch {
 	case err != nil:
-		s.l.abandon(&s.ctx, s.claim)
+		s.l.abandon(&s.ctx, s.claim, 0)
 		return err
 	case !was:
 		return s.claim.fail("release", ErrLost)
@@ -220,7 +220,11 @@ func (s *Lease) end(cause error, most Phase) bool {
 	s.outcome = cause
 	close(s.done)
 	if errors.Unwrap(cause) != ErrHeld { // ask's own: a claim that does not wait left no trace
-		l.abandon(&s.ctx, s.claim)
+		var grace time.Duration
+		if hold != nil { // somebody works under it, and has the margin to stop in
+			grace = l.marginOf(s.claim)
+		}
+		l.abandon(&s.ctx, s.claim, grace)
 	}
 	l.work.Done()
 	return !late
