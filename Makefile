@@ -19,5 +19,5 @@ ratios: ; GOWORK=off go -C internal/benchmarks run ./cmd/ratios $(C)
 # Images for the container tests, where no registry is reachable: eval "$(make -s images)"
 images: ; @go -C internal/integration run ./images
 
-# The tests under faults with their full counts: an hour or so.
-soak: ; CONCORD_TRIALS=1000 go test -count=1 -timeout 3h ./internal/integration/lock
+# The tests under faults with their full counts: two hours or so.
+soak: ; CONCORD_TRIALS=1000 go test -p 1 -count=1 -timeout 3h ./internal/integration/lock ./internal/integration/election

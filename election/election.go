@@ -20,7 +20,9 @@
 //
 // Candidates stand in line and lead in the order in which they came. They do not poll: a leader that resigns hands over to
 // the next one, one that crashes is followed when its TTL is over. A candidate that is not in line any more, since its
-// session was revoked or its key deleted, gets an error: Campaign never returns nil without a leadership.
+// session was revoked or its key deleted, gets an error: Campaign never returns nil without a leadership. Whoever does that
+// to a leader lets the next one in at once, while the leader hears of it at its next renewal, a third of the TTL later at
+// most; only the term protects there.
 //
 // # Run
 //

@@ -88,7 +88,7 @@ func TestOneRunAtATime(t *testing.T) {
 	err := e.Run(t.Context(), func(ctx context.Context, _ election.Term) error {
 		err := e.Run(ctx, nothing)
 		require.ErrorIs(t, err, election.ErrInvalid)
-		require.ErrorContains(t, err, `Run of "n" while another Run of this Election goes on`)
+		require.ErrorContains(t, err, `Run of "n" in "e" while another Run of this Election goes on`)
 		return failure
 	})
 	require.ErrorIs(t, err, failure)

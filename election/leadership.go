@@ -7,7 +7,8 @@ import (
 	"github.com/concordkit/concord/lock"
 )
 
-// Leadership is a term of a leader. Its methods may be called concurrently.
+// Leadership is a term of a leader. It lasts until it is resigned or lost, or its Locker is closed. Its methods may be
+// called concurrently.
 type Leadership struct {
 	e     *Election
 	lease *lock.Lease

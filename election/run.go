@@ -19,7 +19,7 @@ func (e *Election) Run(ctx context.Context, fn func(context.Context, Term) error
 		return fmt.Errorf("election: %w: Run of nil", ErrInvalid)
 	}
 	if !e.running.CompareAndSwap(false, true) {
-		return fmt.Errorf("election: %w: Run of %q while another Run of this Election goes on", ErrInvalid, e.id)
+		return fmt.Errorf("election: %w: Run of %q in %q while another Run of this Election goes on", ErrInvalid, e.id, e.name)
 	}
 	defer e.running.Store(false)
 	for p := new(pace); ; {
@@ -36,9 +36,13 @@ func (e *Election) Run(ctx context.Context, fn func(context.Context, Term) error
 			return err
 		}
 		if err := p.pause(ctx); err != nil {
-			return fmt.Errorf("election: run of %q: %w", e.id, err)
+			return e.stopped(err)
 		}
 	}
+}
+
+func (e *Election) stopped(err error) error {
+	return fmt.Errorf("election: run of %q in %q: %w", e.id, e.name, err)
 }
 
 // final reports whether no later campaign can do better.
@@ -60,9 +64,9 @@ func (l *Leadership) lead(ctx context.Context, fn func(context.Context, Term) er
 	case stop == nil:
 		return err
 	case over || echoes(err, stop):
-		return fmt.Errorf("election: run of %q: %w", l.e.id, stop)
+		return l.e.stopped(stop)
 	default:
-		return fmt.Errorf("election: run of %q: %w", l.e.id, errors.Join(stop, err))
+		return l.e.stopped(errors.Join(stop, err))
 	}
 }
 

@@ -123,12 +123,12 @@ func TestWhatRunReturnsAtShutdown(t *testing.T) {
 		contains []error
 		text     string
 	}{
-		{"nil", func(context.Context) error { return nil }, nil, `election: run of "n": context canceled: shutdown`},
-		{"its error", context.Context.Err, nil, `election: run of "n": context canceled: shutdown`},
-		{"its cause", context.Cause, nil, `election: run of "n": context canceled: shutdown`},
+		{"nil", func(context.Context) error { return nil }, nil, `election: run of "n" in "e": context canceled: shutdown`},
+		{"its error", context.Context.Err, nil, `election: run of "n" in "e": context canceled: shutdown`},
+		{"its cause", context.Cause, nil, `election: run of "n" in "e": context canceled: shutdown`},
 		{
 			"its error, wrapped", func(ctx context.Context) error { return fmt.Errorf("step 2: %w", ctx.Err()) }, nil,
-			`election: run of "n": context canceled: shutdown`,
+			`election: run of "n" in "e": context canceled: shutdown`,
 		},
 		{"another error", func(context.Context) error { return own }, []error{own}, "half done"},
 	} {
@@ -181,6 +181,33 @@ func TestContextOfWork(t *testing.T) {
 		})
 		require.ErrorIs(t, err, context.Canceled)
 		require.NotErrorIs(t, err, errFake)
+	})
+}
+
+// The link may be good enough to let the next one in at once. Work has the margin to end in all the same.
+func TestWorkHasTheMarginToEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, b *faulty, locks *lock.Locker) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := make(chan time.Time)
+		var lost time.Time
+		other := lock.New(b.Backend, nil)
+		require.ErrorIs(t, election.New(locks, "e", &election.Options{ID: "n"}).Run(ctx, func(ctx context.Context, _ election.Term) error {
+			b.set(func() { b.renew = func() error { return errFake } })
+			go func() {
+				l, err := election.New(other, "e", &election.Options{ID: "m"}).Campaign(t.Context())
+				if err == nil {
+					began <- time.Now()
+					l.Resign()
+				}
+			}()
+			<-ctx.Done()
+			lost = time.Now()
+			stop()
+			return nil
+		}), context.Canceled)
+		require.Equal(t, ttl/50, (<-began).Sub(lost))
+		require.NoError(t, other.Close(t.Context()))
 	})
 }
 

@@ -23,7 +23,7 @@ type Trace struct {
 	Overrun func(ctx context.Context, c Candidate, t Term) func()
 }
 
-// Candidate is whom a [Trace] observes.
+// Candidate is whom a [Trace] observes: the name of the election and the ID of who stands for it.
 type Candidate struct{ Election, ID string }
 
 func (t *Trace) campaign(ctx context.Context, c Candidate) (context.Context, func(error)) {
