@@ -45,10 +45,19 @@ func ExampleElection_Campaign() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer leadership.Resign() // once the work below has ended
 	fmt.Println("leads in term", leadership.Term())
-	<-leadership.Context().Done() // or work in it, to its end
-	// The next one starts only now: the work has ended before.
-	fmt.Println(leadership.Resign())
+	for day := range 3 {
+		if leadership.Context().Err() != nil {
+			return // lost: somebody else may lead from now on
+		}
+		fmt.Println("day", day)
+	}
+	// Output:
+	// leads in term 1
+	// day 0
+	// day 1
+	// day 2
 }
 
 func ExampleElection_Leader() {

@@ -6,6 +6,8 @@
 //			return func() lock.Backend { return redislock.New(newClient(t), nil) }
 //		}, nil)
 //	}
+//
+// [Shifts] finds leaders that work at the same time, in tests of one's own too.
 package electiontest
 
 import (
