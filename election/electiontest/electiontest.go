@@ -218,7 +218,7 @@ const slack = 1500 * time.Millisecond
 // untilEnd works for as long as the leadership lasts, and tells when it begins.
 func untilEnd(shifts *Shifts, begun chan<- election.Term) func(context.Context, election.Term) error {
 	return func(ctx context.Context, t election.Term) error {
-		defer shifts.Begin(t)()
+		defer shifts.Begin(ctx, t)()
 		begun <- t
 		<-ctx.Done()
 		return ctx.Err()

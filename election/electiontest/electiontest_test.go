@@ -32,20 +32,20 @@ func TestShiftsFindTwoLeaders(t *testing.T) {
 		<-begun
 		require.NoError(t, shifts.Err())
 		<-begun
-		require.ErrorContains(t, shifts.Err(), "while 1 others do")
+		require.ErrorContains(t, shifts.Err(), "does")
 	})
 }
 
 func TestShiftsFindTermsThatDoNotGrow(t *testing.T) {
 	for _, next := range []election.Term{1, 2} {
 		var shifts Shifts
-		shifts.Begin(2)()
-		shifts.Begin(next)()
+		shifts.Begin(t.Context(), 2)()
+		shifts.Begin(t.Context(), next)()
 		require.ErrorContains(t, shifts.Err(), "after term 2")
 	}
 	var shifts Shifts
-	shifts.Begin(2)()
-	shifts.Begin(3)()
+	shifts.Begin(t.Context(), 2)()
+	shifts.Begin(t.Context(), 3)()
 	require.NoError(t, shifts.Err())
 	require.Equal(t, 2, shifts.Count())
 }
@@ -57,7 +57,7 @@ func TestShiftsFindAnEarlyResignation(t *testing.T) {
 		s := newSuite(t, func(*testing.T) func() lock.Backend { return func() lock.Backend { return b } }, time.Minute)
 		var shifts Shifts
 		l := s.node("a").lead()
-		end := shifts.Begin(l.Term())
+		end := shifts.Begin(l.Context(), l.Term())
 		begun := terms()
 		n := s.node("b")
 		n.run(untilEnd(&shifts, begun))
@@ -65,6 +65,6 @@ func TestShiftsFindAnEarlyResignation(t *testing.T) {
 		require.NoError(t, l.Resign())
 		<-begun
 		end()
-		require.Error(t, shifts.Err())
+		require.Error(t, shifts.Err(), "its context has ended, but not because of a loss")
 	})
 }

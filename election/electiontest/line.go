@@ -18,7 +18,7 @@ func oneLeads(s *suite) {
 	var runs []*run
 	for i := range nodes {
 		runs = append(runs, s.node(fmt.Sprint("n", i)).run(func(ctx context.Context, t election.Term) error {
-			defer shifts.Begin(t)()
+			defer shifts.Begin(ctx, t)()
 			select {
 			case <-ctx.Done():
 			case <-time.After(s.ttl / 200):

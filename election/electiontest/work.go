@@ -17,7 +17,7 @@ func cutOff(s *suite) {
 	first, second := terms(), terms()
 	causes := make(chan error, 10)
 	old.run(func(ctx context.Context, t election.Term) error {
-		defer shifts.Begin(t)()
+		defer shifts.Begin(ctx, t)()
 		first <- t
 		<-ctx.Done()
 		causes <- context.Cause(ctx)
@@ -53,7 +53,7 @@ func resignWaits(s *suite) {
 	ended, finish := make(chan struct{}), make(chan struct{})
 	failure := errors.New("half done")
 	r := n.run(func(ctx context.Context, t election.Term) error {
-		defer shifts.Begin(t)()
+		defer shifts.Begin(ctx, t)()
 		first <- t
 		<-ctx.Done()
 		close(ended)

@@ -56,8 +56,9 @@ func (c trial) run(t *testing.T, s stores.Store) time.Duration {
 	resign()
 	again := within(t, ttl+slack, first, "and lead in its turn")
 	require.Greater(t, again.term, after.term)
-	require.NoError(t, shifts.Err(), "work must end before another leader starts: %+v", c)
-	return after.begun.Sub(ended)
+	lead := after.begun.Sub(ended)
+	require.NoError(t, shifts.Err(), "work must end before another leader starts: %+v, lead %v", c, lead)
+	return lead
 }
 
 // atATime is how many trials run side by side on each engine: more would be late for want of CPU.
@@ -81,7 +82,6 @@ func TestIsolatedLeader(t *testing.T) { // T1
 			wg.Go(func() {
 				t.Run(fmt.Sprint(i), func(t *testing.T) { // which closes its clients
 					lead := c.run(t, s)
-					require.Positive(t, lead, "work ended after the next leader had begun: %+v", c)
 					mu.Lock()
 					defer mu.Unlock()
 					least = min(least, lead)
@@ -92,7 +92,7 @@ func TestIsolatedLeader(t *testing.T) { // T1
 			}
 		}
 		wg.Wait()
-		t.Logf("work ended at least %v before the next leader began", least)
+		t.Logf("work heard of its end at least %v before the next leader began", least)
 	})
 }
 
@@ -120,9 +120,8 @@ func TestLeaderByAServerThatIsCutOff(t *testing.T) { // T1
 			again := within(t, clusterTime, first, "a leader that was cut off must lead in its turn")
 			require.Greater(t, again.term, after.term)
 			stopOld()
-			require.Positive(t, lead, "work ended after the next leader had begun")
 			require.NoError(t, shifts.Err(), "work must end before another leader starts")
-			t.Logf("work ended %v before the next leader began", lead)
+			t.Logf("work heard of its end %v before the next leader began", lead)
 		}
 	})
 }

@@ -104,7 +104,7 @@ func (n *node) work(shifts *electiontest.Shifts) (begun <-chan *shift, stop func
 	go func() {
 		defer close(done)
 		n.Run(ctx, func(ctx context.Context, t election.Term) error {
-			end := shifts.Begin(t)
+			end := shifts.Begin(ctx, t)
 			ended := make(chan time.Time, 1)
 			s := &shift{term: t, begun: time.Now(), ended: ended}
 			ch <- s
