@@ -14,7 +14,8 @@
 // # What is promised
 //
 // The context of a leader's work ends before another leader can start, whatever the network does: that of a [lock.Lease],
-// with all that package lock says of it. The [Term] grows with every leader; pass it along with every write, so that the
+// with all that package lock says of it. From then on work has the margin of the Locker to stop in, lock.Options.Margin:
+// 2 % of the TTL unless it is set. The [Term] grows with every leader; pass it along with every write, so that the
 // resource can refuse those of a former leader. How many may lead when an engine forgets what it has stored is what its
 // [lock.Info] says.
 //
