@@ -92,7 +92,9 @@ func (n Node) equal(o Node) bool {
 		maps.Equal(n.Meta, o.Meta)
 }
 
-func (n Node) check() error {
+// Check returns an error that wraps [ErrInvalid] and says what keeps n from being a member of a ring, or nil. A placement may
+// ask for more.
+func (n Node) Check() error {
 	switch {
 	case n.ID == "":
 		return fmt.Errorf("%w: node at %.40q has no ID", ErrInvalid, n.Addr)
@@ -104,7 +106,7 @@ func (n Node) check() error {
 		return fmt.Errorf("%w: zone of node %.40q has %d bytes: want at most %d", ErrInvalid, n.ID, len(n.Zone), MaxName)
 	case !utf8.ValidString(n.Zone):
 		return fmt.Errorf("%w: zone %.40q of node %.40q is not UTF-8", ErrInvalid, n.Zone, n.ID)
-	case !(n.Weight >= MinWeight && n.Weight <= MaxWeight): // NaN is neither
+	case n.Weight != 0 && !(n.Weight >= MinWeight && n.Weight <= MaxWeight): // NaN is neither
 		return fmt.Errorf("%w: weight %v of node %.40q: want %v to %v; only the relation of weights counts",
 			ErrInvalid, n.Weight, n.ID, MinWeight, MaxWeight)
 	case n.State > Down:
@@ -130,11 +132,11 @@ func normalize(nodes []Node) ([]Node, error) {
 	sorted := slices.Clone(nodes)
 	for i := range sorted {
 		n := &sorted[i]
+		if err := n.Check(); err != nil {
+			return nil, err
+		}
 		if n.Weight == 0 {
 			n.Weight = 1
-		}
-		if err := n.check(); err != nil {
-			return nil, err
 		}
 	}
 	slices.SortFunc(sorted, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })

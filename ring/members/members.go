@@ -43,7 +43,7 @@ var ErrInvalid = lock.ErrInvalid
 
 // check reports what is wrong with a node.
 func check(node ring.Node) error {
-	if _, err := ring.New([]ring.Node{node}, nil); err != nil {
+	if err := node.Check(); err != nil {
 		return fmt.Errorf("members: %w: %w", ErrInvalid, err)
 	}
 	return nil

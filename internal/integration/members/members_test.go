@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/redisserver"
 	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
@@ -36,7 +35,7 @@ const (
 	patience = 20 * time.Second
 )
 
-// process follows the set, and may be a member of it. Its Locker is its own, its client it may share.
+// process follows the set, and may be a member of it.
 type process struct {
 	link
 	locks *lock.Locker
@@ -81,19 +80,15 @@ type fleet struct {
 	work sync.WaitGroup
 }
 
-// newFleet starts n processes that follow a set. Ten share a client.
+// newFleet makes n processes, each with a client of its own: what crashes must not be kept alive by another.
 func newFleet(t *testing.T, s stores.Store, n int) *fleet {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &fleet{t: t, ctx: ctx, set: "members-" + rand.Text()}
-	var b lock.Backend
-	for i := range n {
-		if i%10 == 0 {
-			b = s.Connect(t, faultproxy.Links{})
-		}
+	for range n {
 		r, err := ring.New(nil, &ring.Options{Placement: ring.Slots(10)})
 		require.NoError(t, err)
-		p := &process{link: link{Backend: b}, ring: r}
+		p := &process{link: link{Backend: s.Connect(t, nil)}, ring: r}
 		p.locks = lock.New(&p.link, &lock.Options{TTL: ttl})
 		f.ps = append(f.ps, p)
 	}
@@ -115,11 +110,19 @@ func newFleet(t *testing.T, s stores.Store, n int) *fleet {
 	return f
 }
 
-// each calls fn for all of ps at once.
+// wave is how many processes start at once: all share the machine with their server.
+const wave = 16
+
+// each calls fn for all of ps, with some at once.
 func each(ps []*process, fn func(*process)) {
 	var all sync.WaitGroup
+	free := make(chan struct{}, wave)
 	for _, p := range ps {
-		all.Go(func() { fn(p) })
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			fn(p)
+		})
 	}
 	all.Wait()
 }
@@ -129,20 +132,25 @@ func id(i int) string { return fmt.Sprintf("node-%02d", i) }
 
 // join makes members of the processes from one up to another.
 func (f *fleet) join(from, to int) {
-	var all sync.WaitGroup
+	number := map[*process]int{}
 	for i := from; i < to; i++ {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(f.ctx, patience)
-			defer cancel()
-			m, err := members.Join(ctx, f.ps[i].locks, f.set, node(i), &members.Options{Drain: 500 * time.Millisecond})
-			if err != nil {
-				f.t.Errorf("%s: %v", id(i), err)
+		number[f.ps[i]] = i
+	}
+	each(f.ps[from:to], func(p *process) {
+		ctx, cancel := context.WithTimeout(f.ctx, patience)
+		defer cancel()
+		for { // a server that is away is an error for who is not a member yet
+			m, err := members.Join(ctx, p.locks, f.set, node(number[p]), &members.Options{Drain: 500 * time.Millisecond})
+			if err == nil {
+				p.self = m
 				return
 			}
-			f.ps[i].self = m
-		})
-	}
-	all.Wait()
+			if ctx.Err() != nil {
+				f.t.Errorf("%s: %v", id(number[p]), err)
+				return
+			}
+		}
+	})
 }
 
 func node(i int) ring.Node {
@@ -181,19 +189,41 @@ func (f *fleet) settles(ps []*process, nodes []ring.Node, within time.Duration, 
 	ctx, cancel := context.WithTimeout(f.ctx, within)
 	defer cancel()
 	var late atomic.Int64
-	each(ps, func(p *process) {
-		for c, err := range p.ring.Watch(ctx).All(ctx) {
-			if err != nil {
-				late.Add(1)
-				return
+	var all sync.WaitGroup
+	for _, p := range ps {
+		all.Go(func() {
+			for c, err := range p.ring.Watch(ctx).All(ctx) {
+				if err != nil {
+					late.Add(1)
+					return
+				}
+				if c.Fingerprint == want.View().Fingerprint() {
+					return
+				}
 			}
-			if c.Fingerprint == want.View().Fingerprint() {
-				return
-			}
-		}
-	})
+		})
+	}
+	all.Wait()
+	if late.Load() > 0 {
+		f.t.Logf("for example: %v", difference(ps[0].ring.View(), want.View()))
+	}
 	require.Zero(f.t, late.Load(), "%s: so many followers of %d did not within %v", promise, len(ps), within)
 	return time.Since(start)
+}
+
+// difference tells what a ring has too much, with a plus, or lacks.
+func difference(has, want *ring.View) (d []string) {
+	for _, n := range has.Nodes() {
+		if w, ok := want.Node(n.ID); !ok || w.State != n.State {
+			d = append(d, "+"+n.ID+" "+n.State.String())
+		}
+	}
+	for _, n := range want.Nodes() {
+		if _, ok := has.Node(n.ID); !ok {
+			d = append(d, "-"+n.ID)
+		}
+	}
+	return d
 }
 
 func nodes(from, to int) []ring.Node {
