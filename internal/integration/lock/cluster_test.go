@@ -11,6 +11,7 @@ import (
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/history"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 )
 
@@ -19,7 +20,7 @@ const electionTime = 20 * time.Second
 
 // Whoever talks to nobody but a leader that is cut off must hear of the loss before the others get on.
 func TestClientOfALeaderThatIsCutOff(t *testing.T) { // T1
-	onClusters(t, func(t *testing.T, s cluster) {
+	stores.OnClusters(t, func(t *testing.T, s stores.Cluster) {
 		for i := range max(1, trials(t)/15) {
 			lead := afterIsolation(t, s, time.Duration(i)*ttl/10)
 			require.Positive(t, lead, "told after the next holder")
@@ -30,10 +31,10 @@ func TestClientOfALeaderThatIsCutOff(t *testing.T) { // T1
 
 // afterIsolation cuts the leader off while a client of it holds and one of the others waits, and returns how long before
 // the other one holds the first one is told.
-func afterIsolation(t *testing.T, s cluster, phase time.Duration) time.Duration {
+func afterIsolation(t *testing.T, s stores.Cluster, phase time.Duration) time.Duration {
 	t.Helper()
-	leader := s.leader(t)
-	links := s.links(t)
+	leader := s.Leader(t)
+	links := s.Links(t)
 	old := newProcess(t, s, links[leader:leader+1], nil)
 	next := newProcess(t, s, slices.Concat(links[:leader], links[leader+1:]), nil)
 	defer s.Heal()
@@ -66,7 +67,7 @@ func between(t *testing.T, old, next *process, befall func()) time.Duration {
 
 // Histories stay right while leaders are cut off, and so do those whose links break as well.
 func TestHistoriesWithLeadersCutOff(t *testing.T) {
-	onClusters(t, func(t *testing.T, s cluster) {
+	stores.OnClusters(t, func(t *testing.T, s stores.Cluster) {
 		r := history.New()
 		done := make(chan struct{})
 		var wg sync.WaitGroup
@@ -76,8 +77,8 @@ func TestHistoriesWithLeadersCutOff(t *testing.T) {
 				case <-done:
 					return
 				case <-time.After(ttl / 2):
-					s.Isolate(s.leader(t)) // the next leader() waits for the successor
-					s.leader(t)
+					s.Isolate(s.Leader(t)) // the next leader() waits for the successor
+					s.Leader(t)
 					time.Sleep(ttl / 2)
 					s.Heal()
 				}
@@ -92,14 +93,14 @@ func TestHistoriesWithLeadersCutOff(t *testing.T) {
 }
 
 func TestRestartThatLosesNothing(t *testing.T) { // T16
-	onDurable(t, func(t *testing.T, s durable) {
+	stores.OnDurable(t, func(t *testing.T, s stores.Durable) {
 		p := direct(t, s)
 		lease := p.acquire(t, "restart")
 		trace, queued := queueing()
 		got := queue(t, linked(t, s, trace), queued, "restart")
 		w, err := p.locks.Watch(t.Context(), "dir")
 		require.NoError(t, err)
-		s.restart(t)
+		s.Crash()
 		time.Sleep(ttl)
 		require.NoError(t, lease.Context().Err(), "a lease must outlive a restart that loses nothing")
 		require.NoError(t, lease.Release())

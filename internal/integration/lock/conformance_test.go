@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/locktest"
 )
 
 // The suite runs on each engine as it is, over a slow link, and over one that tears frames.
 func TestConformance(t *testing.T) {
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		for name, f := range map[string]faultproxy.Faults{
 			"plain":       {},
 			"slow link":   {Latency: 10 * time.Millisecond, Jitter: 10 * time.Millisecond},
@@ -25,12 +26,12 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func conformance(t *testing.T, s store, f faultproxy.Faults) {
+func conformance(t *testing.T, s stores.Store, f faultproxy.Faults) {
 	locktest.Run(t, func(t *testing.T) func() lock.Backend {
 		return func() lock.Backend {
-			links := s.links(t)
+			links := s.Links(t)
 			links.Set(f)
-			return s.dial(t, links)
+			return s.Connect(t, links)
 		}
 	}, &locktest.Options{TTL: ttl})
 }

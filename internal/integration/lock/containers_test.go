@@ -8,6 +8,7 @@ import (
 
 	"github.com/concordkit/concord/internal/integration/containers"
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/etcdlock"
 	"github.com/concordkit/concord/lock/natslock"
@@ -15,11 +16,11 @@ import (
 )
 
 // boxed is a store in containers, to which there are no links.
-type boxed func(t *testing.T) lock.Backend
+type boxed func(t testing.TB) lock.Backend
 
-func (boxed) links(*testing.T) faultproxy.Links { return nil }
+func (boxed) Links(testing.TB) faultproxy.Links { return nil }
 
-func (b boxed) dial(t *testing.T, _ faultproxy.Links) lock.Backend { return b(t) }
+func (b boxed) Connect(t testing.TB, _ faultproxy.Links) lock.Backend { return b(t) }
 
 // server is a container that can hang.
 type server interface {
@@ -29,19 +30,15 @@ type server interface {
 
 func redisBox(t *testing.T) (boxed, server) {
 	s := containers.StartRedis(t)
-	return func(t *testing.T) lock.Backend { return redislock.New(s.Dial(t, nil), nil) }, s
+	return func(t testing.TB) lock.Backend { return redislock.New(s.Dial(t, nil), nil) }, s
 }
 
 func natsBox(t *testing.T) (boxed, server) {
 	s := containers.StartNATS(t)
-	connect := func(t *testing.T) jetstream.JetStream {
-		js, err := jetstream.New(s.Dial(t))
-		require.NoError(t, err)
-		return js
-	}
-	_, err := connect(t).CreateKeyValue(t.Context(), natslock.Config(bucket, 1))
+	connect := func(t testing.TB) jetstream.JetStream { return stores.Stream(t, s.Dial(t)) }
+	_, err := connect(t).CreateKeyValue(t.Context(), natslock.Config(stores.Bucket, 1))
 	require.NoError(t, err)
-	return func(t *testing.T) lock.Backend { return natslock.New(connect(t), bucket) }, s
+	return func(t testing.TB) lock.Backend { return natslock.New(connect(t), stores.Bucket) }, s
 }
 
 func TestConformanceInContainers(t *testing.T) {
@@ -52,7 +49,7 @@ func TestConformanceInContainers(t *testing.T) {
 	nats, _ := natsBox(t)
 	for name, s := range map[string]boxed{
 		"redis": redis, "nats": nats,
-		"etcd": func(t *testing.T) lock.Backend { return etcdlock.New(etcd.Dial(t), nil) },
+		"etcd": func(t testing.TB) lock.Backend { return etcdlock.New(etcd.Dial(t), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,7 +91,7 @@ func TestLeaderInAContainerIsCutOff(t *testing.T) {
 		}
 	}
 	only := func(members ...int) boxed {
-		return func(t *testing.T) lock.Backend { return etcdlock.New(e.Dial(t, members...), nil) }
+		return func(t testing.TB) lock.Backend { return etcdlock.New(e.Dial(t, members...), nil) }
 	}
 	old, next := direct(t, only(leader)), direct(t, only(others...))
 	lead := between(t, old, next, func() { e.Isolate(t, leader) })

@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 
-	"github.com/concordkit/concord/internal/integration/etcdserver"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/etcdlock"
 )
@@ -62,7 +62,7 @@ func hook(cli *clientv3.Client, before func(ops []clientv3.Op) error) {
 // An acquire that reaches the server after its release must not come to life: others keep its etcd lease alive.
 func TestEtcdAcquireAfterItsRelease(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	cli := s.Dial(t)
 	arrived, late := make(chan struct{}, 1), make(chan struct{})
 	hook(cli, func(ops []clientv3.Op) error {
@@ -91,7 +91,7 @@ func TestEtcdAcquireAfterItsRelease(t *testing.T) {
 // A release that could not get through is made up for, though others keep the etcd lease alive, and at nobody's expense.
 func TestEtcdStrandedClaims(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	cli := s.Dial(t)
 	var mu sync.Mutex
 	failure := errors.New("no answer")
@@ -139,7 +139,7 @@ func TestEtcdStrandedClaims(t *testing.T) {
 // Whoever learns that an etcd lease is gone tells all who live on it.
 func TestEtcdKnownLossIsTold(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	admin := s.Dial(t)
 	l := lock.New(etcdlock.New(s.Dial(t), nil), &lock.Options{TTL: time.Minute}) // renews every 20 s
 	lease, err := l.Acquire(t.Context(), "a")
@@ -160,7 +160,7 @@ func TestEtcdKnownLossIsTold(t *testing.T) {
 // A server whose space runs out says so also after it has applied a request: nothing may be left of what it refused.
 func TestEtcdFullServerKeepsNothing(t *testing.T) {
 	t.Parallel()
-	s := &etcdStore{etcdserver.Start(t, 1, func(c *embed.Config) { c.QuotaBackendBytes = 8 << 20 })}
+	s := stores.NewEtcd(t, 1, func(c *embed.Config) { c.QuotaBackendBytes = 8 << 20 })
 	b := etcdlock.New(s.Dial(t), nil)
 	var wg sync.WaitGroup
 	for w := range 16 {
@@ -189,7 +189,7 @@ func TestEtcdFullServerKeepsNothing(t *testing.T) {
 // A client knows all members of a cluster. One that is cut off, or whose link is dead, must not take the others away.
 func TestEtcdOneMemberAway(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 3)
+	s := stores.NewEtcd(t, 3)
 	p := direct(t, s)
 	w, err := p.locks.Watch(t.Context(), "dir")
 	require.NoError(t, err)

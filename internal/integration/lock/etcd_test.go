@@ -14,34 +14,12 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"google.golang.org/grpc"
 
-	"github.com/concordkit/concord/internal/integration/etcdserver"
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/etcdlock"
 	"github.com/concordkit/concord/lock/fence"
 )
-
-// etcdStore is an etcd cluster of one member or three.
-type etcdStore struct{ *etcdserver.Cluster }
-
-func newEtcd(t *testing.T, members int) *etcdStore {
-	t.Helper()
-	return &etcdStore{etcdserver.Start(t, members)}
-}
-
-func (s *etcdStore) links(t *testing.T) faultproxy.Links { return s.Links(t) }
-
-func (s *etcdStore) dial(t *testing.T, links faultproxy.Links) lock.Backend {
-	t.Helper()
-	if len(links) == 0 {
-		return etcdlock.New(s.Dial(t), nil)
-	}
-	return etcdlock.New(s.DialThrough(t, links, nil), nil)
-}
-
-func (s *etcdStore) restart(*testing.T) { s.Restart(0) }
-
-func (s *etcdStore) leader(t *testing.T) int { return s.Leader(t) }
 
 // etcdLocker is a process whose client the test wants to see.
 func etcdLocker(t *testing.T, cli *clientv3.Client, ttl time.Duration, trace *lock.Trace) *lock.Locker {
@@ -65,7 +43,7 @@ func session(t *testing.T, cli *clientv3.Client) *concurrency.Session {
 
 func TestEtcdMutexAndOursExcludeEachOther(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	cli := s.Dial(t)
 	stock := concurrency.NewMutex(session(t, cli), "concord/lock/invoice-42")
 	trace, queued := queueing()
@@ -101,7 +79,7 @@ func TestEtcdMutexAndOursExcludeEachOther(t *testing.T) {
 
 func TestEtcdElectionAndOursExcludeEachOther(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	cli := s.Dial(t)
 	l := etcdLocker(t, s.Dial(t), ttl, nil)
 	stock := concurrency.NewElection(session(t, cli), "concord/dir/scheduler")
@@ -146,11 +124,11 @@ func TestEtcdElectionAndOursExcludeEachOther(t *testing.T) {
 // requests of such a client go to the successor.
 func TestEtcdKeepAliveOfALostLeaderDoesNotCount(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 3)
+	s := stores.NewEtcd(t, 3)
 	rest := s.Dial(t)
 	for range 20 { // often the old leader gives up first
 		leader := s.Leader(t)
-		cli := s.DialThrough(t, s.links(t)[leader:leader+1], nil)
+		cli := s.DialThrough(t, s.Links(t)[leader:leader+1], nil)
 		cli.KV = rest.KV
 		b := etcdlock.New(cli, nil)
 		c := lock.Claim{Name: rand.Text(), ID: "id", Weight: 1, Capacity: 1, TTL: time.Minute}
@@ -175,7 +153,7 @@ func TestEtcdKeepAliveOfALostLeaderDoesNotCount(t *testing.T) {
 
 func TestEtcdLeaseRevokedWhileWaiting(t *testing.T) { // T10
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	admin := s.Dial(t)
 	holder := direct(t, s)
 	lease := holder.acquire(t, "revoked")
@@ -210,7 +188,7 @@ func TestEtcdLeaseRevokedWhileWaiting(t *testing.T) { // T10
 
 func TestEtcdCompactionWhileWaiting(t *testing.T) { // T16
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	holder, admin := direct(t, s), s.Dial(t)
 	lease := holder.acquire(t, "compacted")
 	trace, queued := queueing()
@@ -238,7 +216,7 @@ func TestEtcdCompactionWhileWaiting(t *testing.T) { // T16
 
 func TestEtcdKeyDeletedByHand(t *testing.T) { // T15
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	admin, p := s.Dial(t), direct(t, s)
 	lease := p.acquire(t, "deleted")
 	other := p.acquire(t, "other")
@@ -255,7 +233,7 @@ func TestEtcdKeyDeletedByHand(t *testing.T) { // T15
 
 func TestEtcdForeignKeys(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	admin, p := s.Dial(t), direct(t, s)
 	put := func(key string) {
 		_, err := admin.Put(t.Context(), key, "mine")
@@ -287,7 +265,7 @@ func TestEtcdForeignKeys(t *testing.T) {
 
 func TestEtcdUserWithoutPermission(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	root := s.Dial(t)
 	ctx := t.Context()
 	must := func(_ any, err error) { t.Helper(); require.NoError(t, err) }
@@ -350,7 +328,7 @@ func (r *requests) of(f func()) int64 {
 
 func TestEtcdRequests(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	var n requests
 	const long = time.Minute // nothing is renewed by itself
 	b := etcdlock.New(s.DialThrough(t, s.Links(t), n.options), nil)
@@ -393,7 +371,7 @@ func TestEtcdRequests(t *testing.T) {
 
 func TestEtcdFence(t *testing.T) {
 	t.Parallel()
-	cli := newEtcd(t, 1).Dial(t)
+	cli := stores.NewEtcd(t, 1).Dial(t)
 	f := etcdlock.NewFence(cli)
 	ctx := t.Context()
 	value := func() string {
@@ -423,7 +401,7 @@ func TestEtcdFence(t *testing.T) {
 
 func TestEtcdOwnerCoversATransaction(t *testing.T) {
 	t.Parallel()
-	s := newEtcd(t, 1)
+	s := stores.NewEtcd(t, 1)
 	cli := s.Dial(t)
 	b := etcdlock.New(cli, nil)
 	l := lock.New(b, &lock.Options{TTL: ttl})

@@ -13,13 +13,14 @@ import (
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/history"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 )
 
 // drive lets five clients work on a few names for some time, each over a link of its own that faults break at random,
 // and records what they see. Work is called with every lease.
-func drive(t *testing.T, s store, r *history.Recorder, lasting time.Duration, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
+func drive(t *testing.T, s stores.Store, r *history.Recorder, lasting time.Duration, faults []faultproxy.Faults, work func(client int, lease *lock.Lease)) {
 	const clients, names = 5, 3
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -107,7 +108,7 @@ var linkFaults = []faultproxy.Faults{
 }
 
 func TestHistoriesUnderLinkFaults(t *testing.T) {
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		r := history.New()
 		drive(t, s, r, 8*time.Second, linkFaults, nil)
 		require.Greater(t, r.Len(), 100, "the clients must get something done")
@@ -118,7 +119,7 @@ func TestHistoriesUnderLinkFaults(t *testing.T) {
 // The server pauses now and then; nothing is lost by that.
 func TestHistoriesUnderServerPauses(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	r := history.New()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -143,7 +144,7 @@ func TestHistoriesUnderServerPauses(t *testing.T) {
 // The server forgets everything now and then: two may hold for a while, and the fence must refuse the older.
 func TestFencedRegisterThoughTheServerForgets(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	r, leases := history.New(), history.New()
 	admin := s.Dial(t, nil)
 	var guard fence.Guard

@@ -15,6 +15,7 @@ import (
 	"github.com/concordkit/concord/internal/integration/containers"
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 )
 
@@ -51,20 +52,20 @@ type process struct {
 }
 
 // direct returns a process without faults.
-func direct(t *testing.T, s store) *process {
+func direct(t *testing.T, s stores.Store) *process {
 	t.Helper()
 	return newProcess(t, s, nil, nil)
 }
 
 // linked returns a process by way of proxies.
-func linked(t *testing.T, s store, trace *lock.Trace) *process {
+func linked(t *testing.T, s stores.Store, trace *lock.Trace) *process {
 	t.Helper()
-	return newProcess(t, s, s.links(t), trace)
+	return newProcess(t, s, s.Links(t), trace)
 }
 
-func newProcess(t *testing.T, s store, links faultproxy.Links, trace *lock.Trace) *process {
+func newProcess(t *testing.T, s stores.Store, links faultproxy.Links, trace *lock.Trace) *process {
 	t.Helper()
-	p := &process{link: links, locks: lock.New(s.dial(t, links), &lock.Options{TTL: ttl, Trace: trace})}
+	p := &process{link: links, locks: lock.New(s.Connect(t, links), &lock.Options{TTL: ttl, Trace: trace})}
 	t.Cleanup(func() {
 		links.Heal()
 		ctx, stop := context.WithTimeout(context.Background(), 10*ttl)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/natslock"
 )
@@ -18,10 +19,10 @@ import (
 // A consumer outlives its client for a while and goes on where it was, but the marker of a release may be gone by then.
 func TestNATSMissedMarkerIsMadeUpFor(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
+	s := stores.NewNATS(t, 1)
 	const long = 15 * time.Second
 	open := func(links faultproxy.Links, trace *lock.Trace) *process {
-		p := &process{links, lock.New(s.dial(t, links), &lock.Options{TTL: long, Trace: trace})}
+		p := &process{links, lock.New(s.Connect(t, links), &lock.Options{TTL: long, Trace: trace})}
 		t.Cleanup(func() { links.Heal(); require.NoError(t, p.locks.Close(context.Background())) })
 		return p
 	}
@@ -29,7 +30,7 @@ func TestNATSMissedMarkerIsMadeUpFor(t *testing.T) {
 	lease, err := open(nil, nil).locks.Claim(t.Context(), c)
 	require.NoError(t, err)
 	trace, queued := queueing()
-	waiter, watcher := open(s.links(t), trace), open(s.links(t), nil)
+	waiter, watcher := open(s.Links(t), trace), open(s.Links(t), nil)
 	got := make(chan *lock.Lease, 1)
 	go func() {
 		if lease, err := waiter.locks.Claim(t.Context(), c); err == nil {
@@ -62,9 +63,9 @@ func TestNATSMissedMarkerIsMadeUpFor(t *testing.T) {
 // Many calls at once find out that a consumer is gone; they must not keep each other from making another one.
 func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
-	links := s.links(t)
-	b := natslock.New(s.stream(t, s.DialThrough(t, links, nil)), bucket)
+	s := stores.NewNATS(t, 1)
+	links := s.Links(t)
+	b := natslock.New(stores.Stream(t, s.DialThrough(t, links, nil)), stores.Bucket)
 	claim := func(id string) lock.Claim {
 		return lock.Claim{Name: "crowd", ID: id, Weight: 1, Capacity: 100, TTL: 20 * time.Second}
 	}
@@ -73,7 +74,7 @@ func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 		require.NoError(t, err)
 	}
 	links.Set(faultproxy.Faults{Latency: 100 * time.Millisecond})
-	stream, err := s.stream(t, s.Dial(t)).Stream(t.Context(), "KV_"+bucket)
+	stream, err := stores.Stream(t, s.Dial(t)).Stream(t.Context(), "KV_"+stores.Bucket)
 	require.NoError(t, err)
 	for name := range stream.ConsumerNames(t.Context()).Name() {
 		require.NoError(t, stream.DeleteConsumer(t.Context(), name)) // as a restart does
@@ -95,10 +96,10 @@ func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 // A try that was stored, but not answered, leaves the outcome open, whatever becomes of the next one.
 func TestNATSRefusalAfterALostAnswer(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
-	links := s.links(t)
+	s := stores.NewNATS(t, 1)
+	links := s.Links(t)
 	nc := s.DialThrough(t, links, func(o *nats.Options) { o.ReconnectBufSize = -1 }) // refuses at once while it has no connection
-	b := natslock.New(s.stream(t, nc), bucket)
+	b := natslock.New(stores.Stream(t, nc), stores.Bucket)
 	c := lock.Claim{Name: "open", ID: "a", Weight: 1, Capacity: 1, TTL: 10 * time.Second}
 	_, err := b.Info(t.Context())
 	require.NoError(t, err)
@@ -111,7 +112,7 @@ func TestNATSRefusalAfterALostAnswer(t *testing.T) {
 	defer stop()
 	_, err = b.Acquire(ctx, c, nil)
 	require.ErrorIs(t, err, lock.ErrUnknownOutcome)
-	kv, err := s.stream(t, s.Dial(t)).KeyValue(t.Context(), bucket)
+	kv, err := stores.Stream(t, s.Dial(t)).KeyValue(t.Context(), stores.Bucket)
 	require.NoError(t, err)
 	_, err = kv.Get(t.Context(), "n.open.a")
 	require.NoError(t, err, "the test must find the claim stored, or it proves nothing")

@@ -7,53 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/concordkit/concord/internal/integration/faultproxy"
-	"github.com/concordkit/concord/internal/integration/natsserver"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/natslock"
 )
 
-const bucket = "locks"
-
-// natsStore is a NATS server or a cluster of three, with a bucket that is on all of them.
-type natsStore struct{ *natsserver.Cluster }
-
-func newNATS(t *testing.T, nodes int) *natsStore {
+func natsLocker(t *testing.T, s stores.NATS, bucket string) *lock.Locker {
 	t.Helper()
-	s := &natsStore{natsserver.Start(t, nodes)}
-	_, err := s.stream(t, s.Dial(t)).CreateKeyValue(t.Context(), natslock.Config(bucket, nodes))
-	require.NoError(t, err)
-	return s
-}
-
-func (s *natsStore) stream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
-	t.Helper()
-	js, err := jetstream.New(nc)
-	require.NoError(t, err)
-	return js
-}
-
-func (s *natsStore) links(t *testing.T) faultproxy.Links { return s.Links(t) }
-
-func (s *natsStore) dial(t *testing.T, links faultproxy.Links) lock.Backend {
-	t.Helper()
-	if len(links) == 0 {
-		return natslock.New(s.stream(t, s.Dial(t)), bucket)
-	}
-	return natslock.New(s.stream(t, s.DialThrough(t, links, nil)), bucket)
-}
-
-func (s *natsStore) restart(*testing.T) { s.Restart(0) }
-
-func (s *natsStore) leader(t *testing.T) int { return s.StreamLeader(t, "KV_"+bucket) }
-
-func (s *natsStore) locker(t *testing.T, bucket string) *lock.Locker {
-	t.Helper()
-	l := lock.New(natslock.New(s.stream(t, s.Dial(t)), bucket), &lock.Options{TTL: ttl})
+	l := lock.New(natslock.New(stores.Stream(t, s.Dial(t)), bucket), &lock.Options{TTL: ttl})
 	t.Cleanup(func() {
 		ctx, stop := context.WithTimeout(context.Background(), 10*ttl)
 		defer stop()
@@ -64,8 +28,8 @@ func (s *natsStore) locker(t *testing.T, bucket string) *lock.Locker {
 
 func TestNATSBuckets(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
-	js := s.stream(t, s.Dial(t))
+	s := stores.NewNATS(t, 1)
+	js := stores.Stream(t, s.Dial(t))
 	good := natslock.Config("good", 1)
 	change := func(f func(*jetstream.KeyValueConfig)) jetstream.KeyValueConfig {
 		c := good
@@ -81,25 +45,25 @@ func TestNATSBuckets(t *testing.T) {
 		c.Bucket = "wrong"
 		_, err := js.CreateKeyValue(t.Context(), c)
 		require.NoError(t, err)
-		_, err = s.locker(t, "wrong").Acquire(t.Context(), "a")
+		_, err = natsLocker(t, s, "wrong").Acquire(t.Context(), "a")
 		require.ErrorIs(t, err, lock.ErrInvalid)
 		require.ErrorContains(t, err, `bucket "wrong" has `)
 		require.ErrorContains(t, err, setting)
 		require.NoError(t, js.DeleteKeyValue(t.Context(), "wrong"))
 	}
 	start := time.Now()
-	_, err := s.locker(t, "missing").Acquire(t.Context(), "a")
+	_, err := natsLocker(t, s, "missing").Acquire(t.Context(), "a")
 	require.ErrorIs(t, err, lock.ErrInvalid)
 	require.ErrorIs(t, err, jetstream.ErrBucketNotFound)
 	require.Less(t, time.Since(start), ttl, "a bucket that is missing must be told at once")
 	for _, name := range []string{"", "a b", "a.b", "*", ">"} {
-		_, err := s.locker(t, name).Acquire(t.Context(), "a")
+		_, err := natsLocker(t, s, name).Acquire(t.Context(), "a")
 		require.ErrorIs(t, err, lock.ErrInvalid, "%q", name)
 	}
 
 	_, err = js.CreateKeyValue(t.Context(), change(func(c *jetstream.KeyValueConfig) { c.Bucket, c.Storage = "memory", jetstream.MemoryStorage }))
 	require.NoError(t, err)
-	for bucket, want := range map[string]lock.Guarantee{"memory": lock.Process, bucket: lock.SingleNode} {
+	for bucket, want := range map[string]lock.Guarantee{"memory": lock.Process, stores.Bucket: lock.SingleNode} {
 		info, err := natslock.New(js, bucket).Info(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, want, info.Guarantee)
@@ -108,17 +72,17 @@ func TestNATSBuckets(t *testing.T) {
 
 func TestNATSClusterGuarantee(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 3)
-	info, err := natslock.New(s.stream(t, s.Dial(t)), bucket).Info(t.Context())
+	s := stores.NewNATS(t, 3)
+	info, err := natslock.New(stores.Stream(t, s.Dial(t)), stores.Bucket).Info(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, lock.Consensus, info.Guarantee)
 }
 
 func TestNATSForeignData(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
-	l := s.locker(t, bucket)
-	kv, err := s.stream(t, s.Dial(t)).KeyValue(t.Context(), bucket)
+	s := stores.NewNATS(t, 1)
+	l := natsLocker(t, s, stores.Bucket)
+	kv, err := stores.Stream(t, s.Dial(t)).KeyValue(t.Context(), stores.Bucket)
 	require.NoError(t, err)
 	for _, value := range []string{"mine", "", "1 0 1 1", "1 0 0 1\n", "1 0 2 1\n", "1 9007199254740992 1 1\n", "2 0 1 1\n"} {
 		_, err := kv.PutString(t.Context(), "n.foreign.mine", value)
@@ -144,8 +108,8 @@ func TestNATSForeignData(t *testing.T) {
 
 func TestNATSKeyDeletedByHand(t *testing.T) { // T10, T15
 	t.Parallel()
-	s := newNATS(t, 1)
-	kv, err := s.stream(t, s.Dial(t)).KeyValue(t.Context(), bucket)
+	s := stores.NewNATS(t, 1)
+	kv, err := stores.Stream(t, s.Dial(t)).KeyValue(t.Context(), stores.Bucket)
 	require.NoError(t, err)
 	p := direct(t, s)
 	lease := p.acquire(t, "deleted")
@@ -176,7 +140,7 @@ func TestNATSKeyDeletedByHand(t *testing.T) { // T10, T15
 
 func TestNATSRequests(t *testing.T) {
 	t.Parallel()
-	s := newNATS(t, 1)
+	s := stores.NewNATS(t, 1)
 	nc := s.Dial(t)
 	of := func(f func()) int {
 		before := nc.Stats().OutMsgs
@@ -185,7 +149,7 @@ func TestNATSRequests(t *testing.T) {
 	}
 	const long = time.Minute // nothing is renewed by itself
 	trace, queued := queueing()
-	b := natslock.New(s.stream(t, nc), bucket)
+	b := natslock.New(stores.Stream(t, nc), stores.Bucket)
 	l := lock.New(b, &lock.Options{TTL: long, Trace: trace})
 	require.NoError(t, l.Do(t.Context(), "warm", func(context.Context, *lock.Lease) error { return nil }))
 	var lease *lock.Lease

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 	"github.com/concordkit/concord/lock/redislock"
@@ -46,7 +47,7 @@ func child() {
 
 func TestPausedClientIsToldFirst(t *testing.T) { // T14
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	link := s.Proxy(t)
 	exe, err := os.Executable()
 	require.NoError(t, err)

@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/redislock"
 )
 
 func TestDeadWaiterIsSkippedAtOnce(t *testing.T) { // T7: its connection is gone
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	holder := direct(t, s)
 	lease := holder.acquire(t, "fin")
 	trace, queued := queueing()
@@ -37,7 +38,7 @@ func TestDeadWaiterIsSkippedAtOnce(t *testing.T) { // T7: its connection is gone
 }
 
 // gone waits until the server has so many push connections.
-func gone(t *testing.T, s *redisStore, want int) {
+func gone(t *testing.T, s stores.Redis, want int) {
 	t.Helper()
 	rdb := s.Dial(t, nil)
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -52,7 +53,7 @@ func gone(t *testing.T, s *redisStore, want int) {
 
 func TestLostPushIsRepaired(t *testing.T) { // T8
 	t.Parallel()
-	s := realRedis(t) // miniredis knows no CLIENT KILL
+	s := stores.RealRedis(t) // miniredis knows no CLIENT KILL
 	admin := s.Dial(t, nil)
 	holder := direct(t, s)
 	for i := range 5 {
@@ -71,7 +72,7 @@ func TestLostPushIsRepaired(t *testing.T) { // T8
 // Tombstones in line must not keep waiters from looking when a claim ahead ends.
 func TestTombstonesAheadDoNotBlind(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	b := redislock.New(s.Dial(t, nil), nil)
 	claim := func(id string, ttl time.Duration) lock.Claim {
 		return lock.Claim{Name: "tombs", ID: id, Weight: 1, Capacity: 1, TTL: ttl}
@@ -94,13 +95,13 @@ func TestTombstonesAheadDoNotBlind(t *testing.T) {
 // A busy process whose push connections break once must be back to pushes soon.
 func TestPushesRecoverInABusyProcess(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	admin := s.Dial(t, nil)
 	ctx, stop := context.WithTimeout(t.Context(), 4*time.Second)
 	defer stop()
 	var wg sync.WaitGroup
 	for range 4 {
-		p := linked(t, s.with(heedful), nil)
+		p := linked(t, s.With(stores.Heedful), nil)
 		p.link.Set(faultproxy.Faults{Latency: time.Millisecond})
 		for i := range 20 {
 			wg.Go(func() {
@@ -132,7 +133,7 @@ func subscribes(t *testing.T, rdb *redis.Client) (calls int) {
 // A push connection that hangs, with no error and no end, is found by its silence and replaced.
 func TestHungPushConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	trace, queued := queueing()
 	link := s.Proxy(t)
 	var pushes atomic.Int32

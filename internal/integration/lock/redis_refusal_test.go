@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/redislock"
 )
@@ -17,7 +18,7 @@ import (
 // A grant is told only once it is written: otherwise two would hold, with nothing lost.
 func TestRefusedWriteTellsNobody(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	admin := s.Dial(t, nil)
 	holder := direct(t, s)
 	trace, queued := queueing()
@@ -40,7 +41,7 @@ func TestRefusedWriteTellsNobody(t *testing.T) {
 
 func TestFullServerLetsGo(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	admin := s.Dial(t, nil)
 	p, other := direct(t, s), direct(t, s)
 	lease := p.acquire(t, "full")
@@ -58,11 +59,11 @@ func TestFullServerLetsGo(t *testing.T) {
 
 func TestUserWithoutChannels(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	admin := s.Dial(t, nil)
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~concord:*", "+@all", "resetchannels").Err())
 	limited := func(o *redis.Options) { o.Username, o.Password = "app", "secret" }
-	p := linked(t, s.with(limited), nil)
+	p := linked(t, s.With(limited), nil)
 	lease, err := p.locks.Claim(t.Context(), lock.Claim{Dir: "d", Name: "n"})
 	require.NoError(t, err, "a free name needs no channel, and a hint that cannot be sent fails nothing")
 	start := time.Now()
@@ -74,7 +75,7 @@ func TestUserWithoutChannels(t *testing.T) {
 
 func TestOddIDsAreRefused(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	b := redislock.New(s.Dial(t, nil), nil)
 	for _, id := range []string{"", "a-b", "a b", "a\n", "a\nb 1 1 c", "ü", "%d"} {
 		c := lock.Claim{Name: "odd", ID: id, Weight: 1, Capacity: 1, TTL: ttl}
@@ -94,7 +95,7 @@ func TestOddIDsAreRefused(t *testing.T) {
 // What go-redis repeats after the release has arrived must not come to life.
 func TestAcquireRepeatedAfterRelease(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	b := redislock.New(s.Dial(t, nil), nil)
 	c := lock.Claim{Name: "repeated", ID: "id", Weight: 1, Capacity: 1, TTL: ttl}
 	for range 2 {
@@ -110,7 +111,7 @@ func TestAcquireRepeatedAfterRelease(t *testing.T) {
 
 func TestWatchedDirectoryForgetsTheDead(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	rdb := s.Dial(t, nil)
 	b := redislock.New(rdb, nil)
 	for i := range 50 {
@@ -138,7 +139,7 @@ func TestWatchedDirectoryForgetsTheDead(t *testing.T) {
 
 func TestLongLineForgetsTheDead(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	rdb := s.Dial(t, nil)
 	b := redislock.New(rdb, nil)
 	join := func(id string, ttl time.Duration) {
@@ -163,7 +164,7 @@ func TestLongLineForgetsTheDead(t *testing.T) {
 
 func TestWatchAgainIsSubscribed(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	watcher := lock.New(redislock.New(s.Dial(t, nil), nil), &lock.Options{TTL: time.Minute}) // looks every 20 s by itself
 	p := direct(t, s)
 	for range 50 {
@@ -186,7 +187,7 @@ func TestWatchAgainIsSubscribed(t *testing.T) {
 
 func TestWatchOnAClosedClientEnds(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	rdb := s.Dial(t, nil)
 	l := lock.New(redislock.New(rdb, nil), nil)
 	w, err := l.Watch(t.Context(), "closed")

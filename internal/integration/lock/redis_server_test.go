@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 	"github.com/concordkit/concord/lock/redislock"
@@ -16,7 +17,7 @@ import (
 
 func TestServerClockSteps(t *testing.T) { // T13
 	t.Parallel()
-	s := miniRedis(t) // the one server whose clock can be set
+	s := stores.MiniRedis(t) // the one server whose clock can be set
 	now := time.Now()
 	s.Mini().SetTime(now)
 	p := direct(t, s)
@@ -44,7 +45,7 @@ func TestServerClockSteps(t *testing.T) { // T13
 
 func TestLostDataIsALoss(t *testing.T) { // T15
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	admin := s.Dial(t, nil)
 	for name, destroy := range map[string]func() error{
 		"FLUSHALL": func() error { return admin.FlushAll(t.Context()).Err() },
@@ -65,7 +66,7 @@ func TestLostDataIsALoss(t *testing.T) { // T15
 
 func TestScriptsAreLoadedAgain(t *testing.T) { // T16
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	p, admin := direct(t, s), s.Dial(t, nil)
 	var leases []*lock.Lease
 	for i := range 100 {
@@ -84,7 +85,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) { // T16
 
 func TestRestartWithoutPersistence(t *testing.T) { // T16
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	p := direct(t, s)
 	lease := p.acquire(t, "restart")
 	s.Restart()
@@ -96,7 +97,7 @@ func TestRestartWithoutPersistence(t *testing.T) { // T16
 
 func TestServerThatIsAway(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	p := direct(t, s)
 	require.NoError(t, p.acquire(t, "away").Release())
 	s.Kill()
@@ -108,7 +109,7 @@ func TestServerThatIsAway(t *testing.T) {
 
 func TestForeignData(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	admin := s.Dial(t, nil)
 	p := direct(t, s)
 	const key = "concord:lock:n:{foreign}"
@@ -163,7 +164,7 @@ func TestForeignData(t *testing.T) {
 
 func TestRepeatedReleaseSaysTheSame(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	b := redislock.New(s.Dial(t, nil), nil)
 	c := lock.Claim{Name: "twice", ID: "id", Weight: 1, Capacity: 1, TTL: ttl}
 	_, err := b.Acquire(t.Context(), c, func(lock.State) {})
@@ -177,7 +178,7 @@ func TestRepeatedReleaseSaysTheSame(t *testing.T) {
 
 func TestFencedWrites(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	rdb := s.Dial(t, nil)
 	f := redislock.NewFence(rdb)
 	for _, key := range []string{"balance", "a{tag}b", "ü\n"} {

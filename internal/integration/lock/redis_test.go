@@ -7,57 +7,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
-	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/redislock"
 )
-
-// redisStore is one Redis, and what its clients change in their options.
-type redisStore struct {
-	*redisserver.Server
-	mod func(*redis.Options)
-}
-
-func anyRedis(t *testing.T) *redisStore {
-	t.Helper()
-	return &redisStore{Server: redisserver.StartOrMini(t)}
-}
-
-func realRedis(t *testing.T, args ...string) *redisStore {
-	t.Helper()
-	return &redisStore{Server: redisserver.Start(t, args...)}
-}
-
-func miniRedis(t *testing.T) *redisStore {
-	t.Helper()
-	return &redisStore{Server: redisserver.StartMini(t)}
-}
-
-// with returns the same server for clients with other options.
-func (s *redisStore) with(mod func(*redis.Options)) *redisStore { return &redisStore{s.Server, mod} }
-
-func (s *redisStore) links(t *testing.T) faultproxy.Links { return faultproxy.Links{s.Proxy(t)} }
-
-func (s *redisStore) dial(t *testing.T, links faultproxy.Links) lock.Backend {
-	t.Helper()
-	if len(links) == 0 {
-		return redislock.New(s.Dial(t, s.mod), nil)
-	}
-	return redislock.New(s.DialThrough(t, links[0], s.mod), nil)
-}
-
-func (s *redisStore) restart(*testing.T) { s.Restart() }
-
-// heedful makes go-redis apply the deadlines of contexts to its connections, which it does not by default.
-func heedful(o *redis.Options) { o.ContextTimeoutEnabled = true }
 
 // The suite also runs on RESP2, and on the stand-in, so that what runs where no Redis is installed is known to hold as
 // well.
 func TestConformanceOfRedisVariants(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]*redisStore{
-		"RESP2":    anyRedis(t).with(func(o *redis.Options) { o.Protocol = 2 }),
-		"stand-in": miniRedis(t),
+	for name, s := range map[string]stores.Redis{
+		"RESP2":    stores.AnyRedis(t).With(func(o *redis.Options) { o.Protocol = 2 }),
+		"stand-in": stores.MiniRedis(t),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,7 +29,7 @@ func TestConformanceOfRedisVariants(t *testing.T) {
 
 func TestRedisPrefixesAreIndependent(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	one := lock.New(redislock.New(s.Dial(t, nil), &redislock.Options{Prefix: "one:"}), nil)
 	two := lock.New(redislock.New(s.Dial(t, nil), &redislock.Options{Prefix: "two:"}), nil)
 	a, err := one.TryAcquire(t.Context(), "a")
@@ -84,7 +45,7 @@ func TestRedisPrefixesAreIndependent(t *testing.T) {
 
 func TestInfoKnowsReplicas(t *testing.T) {
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	info, err := redislock.New(s.Dial(t, nil), nil).Info(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, lock.SingleNode, info.Guarantee)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/redislock"
 )
@@ -30,7 +31,7 @@ var holes = []faultproxy.Faults{
 }
 
 // run returns how long before the next holder the old one was told.
-func (c trial) run(t *testing.T, s store, name string) time.Duration {
+func (c trial) run(t *testing.T, s stores.Store, name string) time.Duration {
 	first := direct(t, s)
 	trace, queued := queueing()
 	told := make(chan time.Time, 2)
@@ -67,7 +68,7 @@ func (c trial) run(t *testing.T, s store, name string) time.Duration {
 const atATime = 10
 
 func TestToldBeforeNext(t *testing.T) { // T1
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		rnd := rand.New(rand.NewPCG(seed, 0))
@@ -102,7 +103,7 @@ func TestToldBeforeNext(t *testing.T) { // T1
 // The control: an engine that claims to have renewed is found out.
 func TestToldBeforeNextFindsALiar(t *testing.T) {
 	t.Parallel()
-	s := anyRedis(t)
+	s := stores.AnyRedis(t)
 	liar := lock.New(&liar{Backend: redislock.New(s.Dial(t, nil), nil)}, &lock.Options{TTL: ttl})
 	lease, err := liar.Acquire(t.Context(), "liar")
 	require.NoError(t, err)
@@ -131,7 +132,7 @@ func (l *liar) Renew(context.Context, []lock.Claim) ([]lock.State, error) {
 
 func TestHolderIsToldWhenTheServerHangs(t *testing.T) { // T2, T14: the server is stopped and goes on
 	t.Parallel()
-	s := realRedis(t)
+	s := stores.RealRedis(t)
 	p := direct(t, s)
 	lease := p.acquire(t, "hang")
 	start := time.Now()
@@ -147,7 +148,7 @@ func TestHolderIsToldWhenTheServerHangs(t *testing.T) { // T2, T14: the server i
 }
 
 func TestRenewalsThatAnswerLateReviveNothing(t *testing.T) { // T3, T4
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		p := linked(t, s, nil)
 		lease := p.acquire(t, "late")
 		p.link.Set(faultproxy.Faults{BlackholeDown: true})

@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 )
 
 func TestCancelledAcquireLeavesNothing(t *testing.T) { // T5
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		for _, c := range []struct {
 			name   string
 			end    func(context.Context) (context.Context, context.CancelFunc)
@@ -45,7 +46,7 @@ func soonCancelled(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // cancelled ends an acquire while it is on the wire.
-func cancelled(t *testing.T, s store, c lock.Claim, end func(context.Context) (context.Context, context.CancelFunc), want error) {
+func cancelled(t *testing.T, s stores.Store, c lock.Claim, end func(context.Context) (context.Context, context.CancelFunc), want error) {
 	p := linked(t, s, nil)
 	require.NoError(t, p.acquire(t, c.Name).Release()) // connected
 	p.link.Set(faultproxy.Faults{Latency: soon})
@@ -68,7 +69,7 @@ func cancelled(t *testing.T, s store, c lock.Claim, end func(context.Context) (c
 }
 
 func TestCancelAtTheInstantOfTheGrant(t *testing.T) { // T6
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		holder, last := direct(t, s), direct(t, s)
 		trace, queued := queueing()
 		waiter := linked(t, s, trace)
@@ -95,7 +96,7 @@ func TestCancelAtTheInstantOfTheGrant(t *testing.T) { // T6
 }
 
 func TestHalfOpenWaiterCostsOneTTL(t *testing.T) { // T7: its connection stays, nothing moves
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		lease := direct(t, s).acquire(t, "half")
 		for range 3 {
 			trace, queued := queueing()
@@ -114,7 +115,7 @@ func TestHalfOpenWaiterCostsOneTTL(t *testing.T) { // T7: its connection stays, 
 }
 
 func TestWaiterOutlivesAResetLink(t *testing.T) { // T8
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		lease := direct(t, s).acquire(t, "reset")
 		trace, queued := queueing()
 		waiter := linked(t, s, trace)
@@ -130,7 +131,7 @@ func TestWaiterOutlivesAResetLink(t *testing.T) { // T8
 }
 
 func TestBlindWatchSaysSo(t *testing.T) {
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		p := linked(t, s, nil)
 		w, err := p.locks.Watch(t.Context(), "dir")
 		require.NoError(t, err)
@@ -149,7 +150,7 @@ func TestBlindWatchSaysSo(t *testing.T) {
 }
 
 func TestWatchMissesNoLastChange(t *testing.T) {
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		p, other := linked(t, s, nil), direct(t, s)
 		w, err := p.locks.Watch(t.Context(), "dir")
 		require.NoError(t, err)
@@ -177,7 +178,7 @@ func sees(t *testing.T, w *lock.Watch, holders int) {
 
 // Who stands far back is served in turn, also when those before give up.
 func TestLongLineInWhichSomeGiveUp(t *testing.T) {
-	onEngines(t, func(t *testing.T, s store) {
+	stores.OnEach(t, func(t *testing.T, s stores.Store) {
 		const n = 40
 		lease := direct(t, s).acquire(t, "long")
 		trace, queued := queueing()

@@ -3,6 +3,8 @@ package stores
 import (
 	"testing"
 
+	"go.etcd.io/etcd/server/v3/embed"
+
 	"github.com/concordkit/concord/internal/integration/etcdserver"
 	"github.com/concordkit/concord/internal/integration/faultproxy"
 	"github.com/concordkit/concord/lock"
@@ -12,10 +14,10 @@ import (
 // Etcd is an etcd cluster of one member or more.
 type Etcd struct{ *etcdserver.Cluster }
 
-// NewEtcd starts one until t ends.
-func NewEtcd(t testing.TB, members int) Etcd {
+// NewEtcd starts one until t ends; mods change the configuration of each member.
+func NewEtcd(t testing.TB, members int, mods ...func(*embed.Config)) Etcd {
 	t.Helper()
-	return Etcd{etcdserver.Start(t, members)}
+	return Etcd{etcdserver.Start(t, members, mods...)}
 }
 
 // Connect implements Store.

@@ -16,18 +16,20 @@ import (
 // Bucket is where NATS keeps the leases.
 const Bucket = "locks"
 
-// natsStore is a NATS server or a cluster of them, with a bucket that is on all nodes.
-type natsStore struct{ *natsserver.Cluster }
+// NATS is a NATS server or a cluster of them, with a bucket that is on all of them.
+type NATS struct{ *natsserver.Cluster }
 
-func newNATS(t *testing.T, nodes int) natsStore {
+// NewNATS starts them until t ends.
+func NewNATS(t *testing.T, nodes int) NATS {
 	t.Helper()
-	s := natsStore{natsserver.Start(t, nodes)}
-	_, err := stream(t, s.Dial(t)).CreateKeyValue(t.Context(), natslock.Config(Bucket, nodes))
+	s := NATS{natsserver.Start(t, nodes)}
+	_, err := Stream(t, s.Dial(t)).CreateKeyValue(t.Context(), natslock.Config(Bucket, nodes))
 	require.NoError(t, err)
 	return s
 }
 
-func stream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+// Stream returns the JetStream of a connection.
+func Stream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
@@ -35,19 +37,19 @@ func stream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 }
 
 // Connect implements Store.
-func (s natsStore) Connect(t testing.TB, links faultproxy.Links) lock.Backend {
+func (s NATS) Connect(t testing.TB, links faultproxy.Links) lock.Backend {
 	t.Helper()
 	if len(links) == 0 {
-		return natslock.New(stream(t, s.Dial(t)), Bucket)
+		return natslock.New(Stream(t, s.Dial(t)), Bucket)
 	}
-	return natslock.New(stream(t, s.DialThrough(t, links, nil)), Bucket)
+	return natslock.New(Stream(t, s.DialThrough(t, links, nil)), Bucket)
 }
 
 // Crash implements Durable.
-func (s natsStore) Crash() { s.Restart(0) }
+func (s NATS) Crash() { s.Restart(0) }
 
 // Leader implements Cluster.
-func (s natsStore) Leader(t testing.TB) int {
+func (s NATS) Leader(t testing.TB) int {
 	t.Helper()
 	return s.StreamLeader(t, "KV_"+Bucket)
 }

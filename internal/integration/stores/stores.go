@@ -38,20 +38,21 @@ type Cluster interface {
 // OnEach runs a test on every engine, side by side. Redis has a stand-in where it is not installed.
 func OnEach(t *testing.T, test func(t *testing.T, s Store)) {
 	on(t, map[string]func(t *testing.T) Store{
-		"redis":        func(t *testing.T) Store { return anyRedis(t) },
-		"etcd":         func(t *testing.T) Store { return NewEtcd(t, 1) },
-		"etcd cluster": func(t *testing.T) Store { return NewEtcd(t, 3) },
-		"nats":         func(t *testing.T) Store { return newNATS(t, 1) },
-		"nats cluster": func(t *testing.T) Store { return newNATS(t, 3) },
+		"redis":                func(t *testing.T) Store { return AnyRedis(t) },
+		"redis with deadlines": func(t *testing.T) Store { return AnyRedis(t).With(Heedful) },
+		"etcd":                 func(t *testing.T) Store { return NewEtcd(t, 1) },
+		"etcd cluster":         func(t *testing.T) Store { return NewEtcd(t, 3) },
+		"nats":                 func(t *testing.T) Store { return NewNATS(t, 1) },
+		"nats cluster":         func(t *testing.T) Store { return NewNATS(t, 3) },
 	}, test)
 }
 
 // OnDurable runs a test on every engine whose server can lose its memory and keep its data.
 func OnDurable(t *testing.T, test func(t *testing.T, s Durable)) {
 	on(t, map[string]func(t *testing.T) Durable{
-		"redis": func(t *testing.T) Durable { return realRedis(t, "--appendonly", "yes", "--appendfsync", "always") },
+		"redis": func(t *testing.T) Durable { return RealRedis(t, "--appendonly", "yes", "--appendfsync", "always") },
 		"etcd":  func(t *testing.T) Durable { return NewEtcd(t, 1) },
-		"nats":  func(t *testing.T) Durable { return newNATS(t, 1) },
+		"nats":  func(t *testing.T) Durable { return NewNATS(t, 1) },
 	}, test)
 }
 
@@ -59,7 +60,7 @@ func OnDurable(t *testing.T, test func(t *testing.T, s Durable)) {
 func OnClusters(t *testing.T, test func(t *testing.T, s Cluster)) {
 	on(t, map[string]func(t *testing.T) Cluster{
 		"etcd": func(t *testing.T) Cluster { return NewEtcd(t, 3) },
-		"nats": func(t *testing.T) Cluster { return newNATS(t, 3) },
+		"nats": func(t *testing.T) Cluster { return NewNATS(t, 3) },
 	}, test)
 }
 
