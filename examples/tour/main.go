@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/concordkit/concord/examples/31-election/elections"
 	"github.com/concordkit/concord/examples/32-locks/locks"
 	"github.com/concordkit/concord/examples/41-ring/rings"
 )
@@ -22,6 +23,9 @@ type stop struct {
 }
 
 var stops = []stop{
+	{"3.1 Leader election", "examples/31-election", elections.Shows, func(ctx context.Context, out io.Writer) error {
+		return elections.Run(ctx, out, elections.Options{})
+	}},
 	{"3.2 Distributed locks", "examples/32-locks", locks.Shows, func(ctx context.Context, out io.Writer) error {
 		return locks.Run(ctx, out, locks.Options{})
 	}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/concordkit/concord/examples/internal/engines"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
 )
@@ -24,10 +25,10 @@ func (a *account) write(lease *lock.Lease, balance int) error {
 }
 
 // leased is the same story with leases.
-func leased(ctx context.Context, out io.Writer, e engine) error {
-	link := &cuttable{Backend: e.connect()}
-	workerA := lock.New(link, &lock.Options{TTL: e.ttl})
-	workerB := lock.New(e.connect(), &lock.Options{TTL: e.ttl})
+func leased(ctx context.Context, out io.Writer, e engines.Engine) error {
+	link := &engines.Link{Backend: e.Connect()}
+	workerA := lock.New(link, &lock.Options{TTL: e.TTL})
+	workerB := lock.New(e.Connect(), &lock.Options{TTL: e.TTL})
 	defer workerA.Close(ctx)
 	defer workerB.Close(ctx)
 
@@ -39,7 +40,7 @@ func leased(ctx context.Context, out io.Writer, e engine) error {
 	read := acct.balance
 	fmt.Fprintf(out, "  A holds the account and reads %d; the lease renews itself\n", read)
 
-	link.cut()
+	link.Cut()
 	fmt.Fprintln(out, "  A is cut off, B waits in line")
 	b, err := workerB.Acquire(ctx, "account-7")
 	if err != nil {
@@ -58,7 +59,7 @@ func leased(ctx context.Context, out io.Writer, e engine) error {
 	late := acct.write(a, read-10)
 	fmt.Fprintln(out, "  A does not look at its context and writes all the same; refused:", errors.Is(late, fence.ErrStale))
 	fmt.Fprintln(out, "  A's release says that the lease was lost:", errors.Is(a.Release(), lock.ErrLost))
-	link.heal()
+	link.Heal()
 	_, err = workerA.TryAcquire(ctx, "account-7")
 	fmt.Fprintln(out, "  and B holds on:", errors.Is(err, lock.ErrHeld) && b.Context().Err() == nil)
 	fmt.Fprintf(out, "  the balance is %d\n", acct.balance)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/concordkit/concord/examples/internal/engines"
 )
 
 // Shows is what the scenario demonstrates, in one line.
@@ -25,13 +27,17 @@ type Options struct {
 func Run(ctx context.Context, out io.Writer, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	e, err := o.open(ctx)
+	e, err := engines.Open(ctx, o.Engine, o.Addr)
 	if err != nil {
 		return err
 	}
-	defer e.close()
-	fmt.Fprintf(out, "A lock with %s:\n", e.commands)
-	if err := obvious(ctx, out, e.store); err != nil {
+	defer e.Close()
+	s, commands, err := storeOn(ctx, e)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "A lock with %s:\n", commands)
+	if err := obvious(ctx, out, s); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "\nA lease with a token and a fence:")

@@ -4,27 +4,16 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/concordkit/concord/lock"
-	"github.com/concordkit/concord/lock/memlock"
 )
-
-func openMemory() engine {
-	b := memlock.New()
-	return engine{
-		commands: "SET NX and DEL",
-		store:    &memory{ends: map[string]time.Time{}},
-		connect:  func() lock.Backend { return b },
-		ttl:      shortTTL,
-		close:    func() {},
-	}
-}
 
 // memory is as much of Redis as the obvious lock uses.
 type memory struct {
+	ttl  time.Duration
 	mu   sync.Mutex
 	ends map[string]time.Time
 }
+
+func newMemory(ttl time.Duration) *memory { return &memory{ttl: ttl, ends: map[string]time.Time{}} }
 
 func (m *memory) SetNX(_ context.Context, key, _ string) (bool, error) {
 	m.mu.Lock()
@@ -32,7 +21,7 @@ func (m *memory) SetNX(_ context.Context, key, _ string) (bool, error) {
 	if time.Now().Before(m.ends[key]) {
 		return false, nil
 	}
-	m.ends[key] = time.Now().Add(shortTTL)
+	m.ends[key] = time.Now().Add(m.ttl)
 	return true, nil
 }
 

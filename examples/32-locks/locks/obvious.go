@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// store is what the obvious lock needs: SET key owner NX PX ttl and DEL key, or what comes nearest.
-type store interface {
-	SetNX(ctx context.Context, key, owner string) (bool, error)
-	Del(ctx context.Context, key string) error
-}
-
 const (
 	key = "example.account-7"
 	// poll is how often a worker tries again: the obvious lock has nobody who would tell it.
