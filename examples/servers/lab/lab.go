@@ -86,5 +86,5 @@ const usage = `Redis (miniredis, a stand-in), etcd and NATS with JetStream are r
   go run ./examples/32-locks -engine etcd -addr %s
   go run ./examples/32-locks -engine nats -addr %s
 
-Ctrl-C stops them and removes what they have stored.
+31-election takes the same flags. Ctrl-C stops them and removes what they have stored.
 `

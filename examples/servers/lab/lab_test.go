@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/concordkit/concord/examples/31-election/elections"
 	"github.com/concordkit/concord/examples/32-locks/locks"
 	"github.com/concordkit/concord/examples/servers/lab"
 )
@@ -24,25 +25,34 @@ const anyPort = "127.0.0.1:0"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// On every server the scenario of 32-locks goes as in memory.
-func TestLocks(t *testing.T) {
+// On every server the scenarios go as in memory.
+func TestScenarios(t *testing.T) {
 	l, err := lab.Start(lab.Options{Redis: anyPort, Etcd: anyPort, NATS: anyPort})
 	require.NoError(t, err)
 	t.Cleanup(l.Close)
-	want := story(t, locks.Options{})
-	for engine, addr := range map[string]string{"redis": l.Redis, "etcd": l.Etcd, "nats": l.NATS} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			require.Equal(t, want, story(t, locks.Options{Engine: engine, Addr: addr}))
-		})
+	for name, run := range map[string]func(out io.Writer, engine, addr string) error{
+		"32-locks": func(out io.Writer, engine, addr string) error {
+			return locks.Run(t.Context(), out, locks.Options{Engine: engine, Addr: addr})
+		},
+		"31-election": func(out io.Writer, engine, addr string) error {
+			return elections.Run(t.Context(), out, elections.Options{Engine: engine, Addr: addr})
+		},
+	} {
+		want := story(t, run, "mem", "")
+		for engine, addr := range map[string]string{"redis": l.Redis, "etcd": l.Etcd, "nats": l.NATS} {
+			t.Run(name+" on "+engine, func(t *testing.T) {
+				t.Parallel()
+				require.Equal(t, want, story(t, run, engine, addr))
+			})
+		}
 	}
 }
 
-// story is what a scenario prints below its first line, which tells what the obvious lock is made of.
-func story(t *testing.T, o locks.Options) string {
+// story is what a scenario prints below its first line, which may tell what the obvious way is made of.
+func story(t *testing.T, run func(out io.Writer, engine, addr string) error, engine, addr string) string {
 	t.Helper()
 	var out bytes.Buffer
-	require.NoError(t, locks.Run(t.Context(), &out, o))
+	require.NoError(t, run(&out, engine, addr))
 	_, below, _ := strings.Cut(out.String(), "\n")
 	return below
 }
