@@ -67,9 +67,9 @@ func (r *Ring) add(l *load, d int64) int64 {
 }
 
 // Acquire returns the first node in the order of [Ring.Replicas] that has room, and counts a request on it until release is
-// called; consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2018). A node has room if with the
-// new request it has at most Options.Bound times its share of all requests in flight, by weight, rounded up. So a hot key spreads
-// over as many nodes as it needs, in the same order each time, and a ring without load gives the owner.
+// called; consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2018). A node has room if with the new
+// request it has at most Options.Bound times its share of all requests in flight, by weight, rounded up. So a hot key
+// spreads over as many nodes as it needs, in the same order each time, and a ring without load gives the owner.
 //
 // While several goroutines are in Acquire at once, a node may get one more for each of them. Call release once the request is
 // done; more calls do nothing. ok is false when no node is active; release may be called then too.

@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// ErrQuorum reports that too few replicas of a key succeeded, or that there are too few. Those that succeeded have done their part,
-// and what a failed call did its error may tell.
+// ErrQuorum reports that too few replicas of a key succeeded, or that there are too few. Those that succeeded have done
+// their part, and what a failed call did its error may tell.
 var ErrQuorum = errors.New("ring: no quorum")
 
 // BatchOptions configure Batch. A nil *BatchOptions means the defaults.
@@ -18,8 +18,8 @@ type BatchOptions struct {
 	// Quorum is how many of its replicas have to succeed for a key, at most Replicas. It defaults to more than half of
 	// Replicas.
 	Quorum int
-	// Done is called exactly once, when the last call has returned, with the errors of all calls, joined; with nil if nothing was
-	// called, as after bad input. Until then the calls use the context of Batch.
+	// Done is called exactly once, when the last call has returned, with the errors of all calls, joined; with nil if
+	// nothing was called, as after bad input. Until then the calls use the context of Batch.
 	Done func(error)
 }
 

@@ -53,8 +53,8 @@ func (c Change) Moves() iter.Seq[Move] {
 	}
 }
 
-// Move says that the keys whose [View.Hash] is Lo to Hi, both included, go from the node with the ID From to the one with the ID
-// To. From is empty if nobody had them, To if nobody has.
+// Move says that the keys whose [View.Hash] is Lo to Hi, both included, go from the node with the ID From to the one with
+// the ID To. From is empty if nobody had them, To if nobody has.
 type Move struct {
 	Lo, Hi   uint64
 	From, To string
@@ -63,8 +63,8 @@ type Move struct {
 // Share returns which part of all hashes moves, 0 to 1.
 func (m Move) Share() float64 { return (float64(m.Hi-m.Lo) + 1) / (1 << 64) }
 
-// Diff yields what moves from old to new, in the order of hashes. Neighbouring ranges with the same nodes are one. The views may be of
-// different rings and placements; it is an error if one is Ketama's and the other is not, which hash keys
+// Diff yields what moves from old to new, in the order of hashes. Neighbouring ranges with the same nodes are one. The
+// views may be of different rings and placements; it is an error if one is Ketama's and the other is not, which hash keys
 // differently, or if one is nil.
 func Diff(old, new *View) (iter.Seq[Move], error) {
 	if old == nil || new == nil {

@@ -29,8 +29,8 @@ type Node struct {
 	// Zone is where the node stands: a rack, a room, a region. Replicas of a key are in different zones as long as there are
 	// any. Nodes without one stand in one zone together. It has at most MaxName bytes of UTF-8.
 	Zone string
-	// Weight is the node's share of the keys relative to the others'. It is MinWeight to MaxWeight; 0 means 1. Ketama takes whole
-	// numbers only.
+	// Weight is the node's share of the keys relative to the others'. It is MinWeight to MaxWeight; 0 means 1. Ketama takes
+	// whole numbers only.
 	Weight float64
 	// State says whether the node gets keys. The zero value is Active.
 	State State
@@ -38,8 +38,8 @@ type Node struct {
 	Meta map[string]string
 }
 
-// State says what a member is doing. Only an Active one owns keys; the others are members that lookups pass over, so that everyone
-// can see who comes, who goes and who is expected back.
+// State says what a member is doing. Only an Active one owns keys; the others are members that lookups pass over, so that
+// everyone can see who comes, who goes and who is expected back.
 type State uint8
 
 const (

@@ -35,8 +35,8 @@ const (
 // nodes/2^bits: with the default of 16 by 1 % for 10 nodes, 4 % for 100 and 12 % for 1000, and a node may get none where there
 // are about as many nodes as slots.
 //
-// The table takes two bytes for each slot. A new ring takes time in proportion to slots times nodes, 0.2 s for 1000 on 16 bits; a
-// change to slots times nodes that join, and a leaver's slots times nodes: under a millisecond for one.
+// The table takes two bytes for each slot. A new ring takes time in proportion to slots times nodes, 0.2 s for 1000 on 16
+// bits; a change to slots times nodes that join, and a leaver's slots times nodes: under a millisecond for one.
 func Slots(bits int) Placement { return Placement{kind: slots, n: bits} }
 
 // VNodes returns the placement on a circle, with n points for a node of weight 1 and in proportion for others, at least
@@ -52,11 +52,11 @@ func VNodes(n int) Placement { return Placement{kind: vnodes, n: n} }
 // of less than about a fortieth of the average weight has no points: it owns nothing and is the last of all replicas.
 func Ketama() Placement { return Placement{kind: ketama} }
 
-// MaxLoad returns p with a limit: no node gets more slots than c times its share by weight, rounded down, or its share rounded up
-// where that is more; c is 1 to 1000, and 0 is no limit. Slots that a full node would have won go to the next in their order of preference,
-// where the better score wins, a stable matching (Gale and Shapley 1962), which is why the order of events still does not
-// matter. A change then moves some slots between other nodes: of 1000 nodes, at 1.1 a join moves 1.4 times what it must, at 1.01
-// 2.5 times; and it takes about 10 and 50 ms. Only Slots can be limited.
+// MaxLoad returns p with a limit: no node gets more slots than c times its share by weight, rounded down, or its share
+// rounded up where that is more; c is 1 to 1000, and 0 is no limit. Slots that a full node would have won go to the next in
+// their order of preference, where the better score wins, a stable matching (Gale and Shapley 1962), which is why the order
+// of events still does not matter. A change then moves some slots between other nodes: of 1000 nodes, at 1.1 a join moves
+// 1.4 times what it must, at 1.01 2.5 times; and it takes about 10 and 50 ms. Only Slots can be limited.
 //
 // It limits shares of the space of hashes; to limit requests at a time use [Ring.Acquire].
 func (p Placement) MaxLoad(c float64) Placement {

@@ -5,8 +5,8 @@
 //	if err != nil {
 //		return err
 //	}
-//	node, ok := r.Lookup("user:42")           // ok is false while the ring is empty
-//	for node := range r.Replicas("user:42", 3) { … } // distinct nodes, in distinct zones as long as there are any
+//	node, ok := r.Lookup("user:42") // ok is false while the ring is empty
+//	for node := range r.Replicas("user:42", 3) { … } // distinct nodes, in distinct zones while there are any
 //
 // A [Ring] may be used by any number of goroutines. A lookup reads one immutable [View], takes no lock and allocates
 // nothing; a change builds the next View beside it and swaps one pointer.
@@ -27,8 +27,9 @@
 //
 // The placement depends on the ID, the weight and, for replicas, the zone of the nodes that are [Active], and on nothing
 // else: not on the order of adds, the history of changes, addresses, the process or its architecture. Keys and IDs are
-// hashed by 64-bit xxHash with seed 0, all else is computed in integers (Ketama repeats the float32 steps of libmemcached), and
-// golden vectors in the tests pin it: a release that places one key elsewhere is a breaking one. [View.Fingerprint] tells whether two views place alike.
+// hashed by 64-bit xxHash with seed 0, all else is computed in integers (Ketama repeats the float32 steps of libmemcached),
+// and golden vectors in the tests pin it: a release that places one key elsewhere is a breaking one. [View.Fingerprint]
+// tells whether two views place alike.
 package ring
 
 import (

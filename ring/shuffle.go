@@ -7,9 +7,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Shuffle returns a view of n of the active nodes, chosen for tenant: shuffle sharding. Two tenants have few nodes in common, so one that
-// breaks its nodes leaves most others with some that work. The zones take turns in giving a node, and within a zone heavier nodes
-// are chosen more often; n below 1 gives none, n above what is active all.
+// Shuffle returns a view of n of the active nodes, chosen for tenant: shuffle sharding. Two tenants have few nodes in
+// common, so one that breaks its nodes leaves most others with some that work. The zones take turns in giving a node, and
+// within a zone heavier nodes are chosen more often; n below 1 gives none, n above what is active all.
 //
 // The choice depends on the tenant and on the nodes' IDs, weights and zones. When a node joins or leaves, a tenant's set
 // changes by that node and by one that takes or gives its place. The view builds a placement of its own: keep it while

@@ -124,8 +124,8 @@ func (v *View) Node(id string) (Node, bool) {
 	return v.nodes[i], true
 }
 
-// Hash returns where key stands in the space of hashes that the nodes share: its 64-bit xxHash, with Ketama the first four bytes
-// of its MD5 as the upper half.
+// Hash returns where key stands in the space of hashes that the nodes share: its 64-bit xxHash, with Ketama the first four
+// bytes of its MD5 as the upper half.
 func (v *View) Hash(key string) uint64 { return v.place.hash(key) }
 
 // Lookup returns the owner of key. It is false when no node is active.

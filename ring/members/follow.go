@@ -18,9 +18,9 @@ const (
 
 // FollowOptions configure [Follow]. A nil *FollowOptions means the defaults.
 type FollowOptions struct {
-	// Hold is within which time the ring loses at most half of its active members by their vanishing; the others
-	// stay in it for so long. It should be more than the TTL of the members, so that they can join again after a server has lost its data.
-	// It defaults to 30 s; a negative one holds nothing back.
+	// Hold is within which time the ring loses at most half of its active members by their vanishing; the others stay in it
+	// for so long. It should be more than the TTL of the members, so that they can join again after a server has lost its
+	// data. It defaults to 30 s; a negative one holds nothing back.
 	Hold time.Duration
 	// Debounce is the least time between two changes of the ring, so that a storm of joins is a few changes. It defaults to
 	// 20 ms; a negative one is none.
@@ -146,8 +146,8 @@ func (f *follower) apply(holders []lock.Holder) error {
 	return nil
 }
 
-// holdBack returns the active members that are not among nodes but stay in the ring. Leases that run out at once do so one after
-// the other, so what counts is how many have vanished within the hold time, not with the last set.
+// holdBack returns the active members that are not among nodes but stay in the ring. Leases that run out at once do so one
+// after the other, so what counts is how many have vanished within the hold time, not with the last set.
 func (f *follower) holdBack(nodes []ring.Node) []ring.Node {
 	now := time.Now()
 	for _, n := range nodes {

@@ -18,9 +18,9 @@
 // drain time, and then ends; one that crashes is gone when its TTL is over.
 //
 // All followers see the same members in the end, but not at the same instant: membership is routing, not exclusion. Two
-// processes can have different views for a moment, and a member that was cut off does not know yet that others have its keys. So send
-// [ring.View.Fingerprint] with a request, have a receiver with another one refuse it or answer it itself, never pass it on a
-// second time, and where a key may have one writer only, take a lock for that.
+// processes can have different views for a moment, and a member that was cut off does not know yet that others have its
+// keys. So send [ring.View.Fingerprint] with a request, have a receiver with another one refuse it or answer it itself,
+// never pass it on a second time, and where a key may have one writer only, take a lock for that.
 //
 // # What is held back
 //

@@ -39,8 +39,8 @@ func Nodes(n int) []ring.Node {
 // Key returns one of the keys that the measures look up.
 func Key(i int) string { return "user:" + strconv.Itoa(i) }
 
-// Balance is how the keys of the active nodes relate to their shares by weight; 1 is exactly the share. Of n keys on m nodes even a perfect
-// placement has a deviation of about the root of m/n.
+// Balance is how the keys of the active nodes relate to their shares by weight; 1 is exactly the share. Of n keys on m
+// nodes even a perfect placement has a deviation of about the root of m/n.
 type Balance struct {
 	Max, Min, Deviation float64
 }
