@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/concordkit/concord/internal/benchmarks/electionbench"
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
 	"github.com/concordkit/concord/internal/benchmarks/ringbench"
@@ -18,6 +19,7 @@ type concept struct {
 // concepts are all of them, in the order of the output.
 var concepts = []concept{
 	{"lock", lockbench.Measure},
+	{"election", electionbench.Measure},
 	{"ring", ringbench.Measure},
 }
 
