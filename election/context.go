@@ -26,3 +26,18 @@ func (c *termContext) Value(key any) any {
 	}
 	return c.caller.Value(key)
 }
+
+// requestContext ends with the caller's context and has the values that a hook added.
+type requestContext struct {
+	context.Context
+	traced context.Context
+}
+
+// Value implements context.Context.
+func (c *requestContext) Value(key any) any {
+	// As above: what belongs to Done is the caller's.
+	if v, ok := c.Context.Value(key).(context.Context); ok {
+		return v
+	}
+	return c.traced.Value(key)
+}

@@ -28,7 +28,7 @@ func (e *Election) Campaign(ctx context.Context) (*Leadership, error) {
 	}
 	c := Candidate{e.name, e.id}
 	traced, done := e.trace.campaign(ctx, c)
-	lease, err := e.locks.Claim(traced, lock.Claim{Dir: e.name, TTL: e.ttl, Value: encode(e.id, e.value)})
+	lease, err := e.locks.Claim(&requestContext{ctx, traced}, lock.Claim{Dir: e.name, TTL: e.ttl, Value: encode(e.id, e.value)})
 	if err != nil {
 		err = fmt.Errorf("election: campaign of %q: %w", e.id, err)
 	}

@@ -28,7 +28,9 @@ func (e *Election) Run(ctx context.Context, fn func(context.Context, Term) error
 		case err == nil:
 			p.reset()
 			err = l.lead(ctx, fn)
-		case ctx.Err() == nil && !final(err):
+		case ctx.Err() != nil:
+			return e.stopped(ended(ctx))
+		case !final(err):
 			p.slow()
 			err = nil
 		}
@@ -63,16 +65,21 @@ func (l *Leadership) lead(ctx context.Context, fn func(context.Context, Term) er
 		return nil
 	case stop == nil:
 		return err
-	case over || echoes(err, stop):
+	case echoes(err, stop):
 		return l.e.stopped(stop)
 	default:
 		return l.e.stopped(errors.Join(stop, err))
 	}
 }
 
-// echoes reports whether err says no more than that a context has ended, because of stop.
+// echoes reports whether err is no more than stop, the end of the context, handed back: that itself or what wraps it alone.
 func echoes(err, stop error) bool {
-	return err == nil || errors.Is(stop, err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	for e := err; e != nil; e = errors.Unwrap(e) { // nil for what wraps several
+		if errors.Is(stop, e) {
+			return true
+		}
+	}
+	return err == nil
 }
 
 // call calls fn in a context that ends with ctx and with the leadership, and reports whether the latter had ended before fn

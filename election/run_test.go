@@ -207,10 +207,10 @@ func TestWorkHasTheMarginToEnd(t *testing.T) {
 			}()
 			<-ctx.Done()
 			lost = time.Now()
+			require.Equal(t, ttl/50, (<-began).Sub(lost))
 			stop()
 			return nil
 		}), context.Canceled)
-		require.Equal(t, ttl/50, (<-began).Sub(lost))
 		require.NoError(t, other.Close(t.Context()))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 )
 
 // Trace observes an [Election]. Every hook may be nil. Hooks run on goroutines of the Election and of its callers. They must
@@ -17,9 +18,9 @@ type Trace struct {
 	// Lead is called when a leadership begins. The func that it returns gets the cause of its end: ErrResigned, or an
 	// error that wraps ErrLost.
 	Lead func(ctx context.Context, c Candidate, t Term) func(cause error)
-	// Overrun is called when the function of a Run still runs though its leadership has ended and another leader may have
-	// started: 2 % of the TTL after that end, and at least 10 ms. The func that it returns is called when the
-	// function has returned.
+	// Overrun is called when the function of a Run still runs though its leadership has ended 2 % of the TTL ago, at least
+	// 10 ms: with the Locker's default margin another leader may have started by then. The func that it returns is called
+	// when the function has returned.
 	Overrun func(ctx context.Context, c Candidate, t Term) func()
 }
 
@@ -62,16 +63,24 @@ func JoinTraces(ts ...*Trace) *Trace {
 			}
 			return reverse(ends)
 		},
-		Overrun: func(ctx context.Context, c Candidate, term Term) func() {
-			var ends []func(error)
-			for _, t := range ts {
-				if t.overruns() {
-					end := t.Overrun(ctx, c, term)
-					ends = append(ends, func(error) { end() })
-				}
+		Overrun: joinOverruns(ts),
+	}
+}
+
+// joinOverruns returns nil if none of ts has the hook, since waiting for an overrun takes a goroutine.
+func joinOverruns(ts []*Trace) func(context.Context, Candidate, Term) func() {
+	if !slices.ContainsFunc(ts, (*Trace).overruns) {
+		return nil
+	}
+	return func(ctx context.Context, c Candidate, term Term) func() {
+		var ends []func(error)
+		for _, t := range ts {
+			if t.overruns() {
+				end := t.Overrun(ctx, c, term)
+				ends = append(ends, func(error) { end() })
 			}
-			return func() { reverse(ends)(nil) }
-		},
+		}
+		return func() { reverse(ends)(nil) }
 	}
 }
 

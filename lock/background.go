@@ -7,13 +7,18 @@ import (
 	"time"
 )
 
-// abandon releases c in the background, after a time of grace, again and again until the server has heard it, cannot hear
-// it, or c has died of age.
-func (l *Locker) abandon(ctx context.Context, c Claim, grace time.Duration) {
+// abandon releases c in the background, after a time of grace that ends early when over is closed, again and again until
+// the server has heard it, cannot hear it, or c has died of age.
+func (l *Locker) abandon(ctx context.Context, c Claim, grace time.Duration, over <-chan struct{}) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), c.TTL)
 	l.work.Go(func() {
 		defer stop()
-		time.Sleep(grace)
+		if grace > 0 {
+			select {
+			case <-time.After(grace):
+			case <-over:
+			}
+		}
 		for {
 			err := l.withdraw(ctx, c)
 			if err == nil || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalid) {

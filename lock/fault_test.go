@@ -157,7 +157,7 @@ func TestLostLeaseIsReleasedOnTheServer(t *testing.T) { // T4
 		b.answer = func(states []lock.State) { clear(states) } // every renewal is applied, every answer is lost
 		lease, err := l.Acquire(t.Context(), "a")
 		require.NoError(t, err)
-		lostAfter(t, lease)
+		<-lease.Context().Done()
 		synctest.Wait()
 		_, err = l.TryAcquire(t.Context(), "a")
 		require.ErrorIs(t, err, lock.ErrHeld, "the margin is time to stop work in, also where the link still takes a release")
@@ -165,7 +165,14 @@ func TestLostLeaseIsReleasedOnTheServer(t *testing.T) { // T4
 		synctest.Wait()
 		next, err := l.TryAcquire(t.Context(), "a")
 		require.NoError(t, err, "what lost renewals left on the server must not keep the next one out")
-		require.NoError(t, next.Release())
+
+		<-next.Context().Done()
+		require.ErrorIs(t, next.Release(), lock.ErrLost)
+		synctest.Wait()
+		last, err := l.TryAcquire(t.Context(), "a")
+		require.NoError(t, err, "who releases has stopped: the margin is over")
+		require.NoError(t, last.Release())
+		require.ErrorIs(t, next.Release(), lock.ErrLost, "once more is the same")
 	})
 }
 

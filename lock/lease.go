@@ -30,6 +30,7 @@ type Lease struct {
 	since time.Duration // when the grant was heard of
 	due   time.Duration // when to renew
 	hold  func(error)   // the hook's end, nil before the grant
+	grace chan struct{} // closed by Release; nil unless a lost lease is yet to be let go of
 }
 
 // newLease opens a lease for c. The deadline counts from now, before anything is sent. It returns nil after Close.
@@ -130,8 +131,19 @@ func (s *Lease) Release() error {
 		close(s.done)
 		s.l.work.Done()
 	}
+	s.stopped()
 	<-s.done
 	return s.outcome
+}
+
+// stopped ends the grace of a lease that was lost: whoever releases it has stopped working under it.
+func (s *Lease) stopped() {
+	s.l.mu.Lock()
+	defer s.l.mu.Unlock()
+	if s.grace != nil {
+		close(s.grace)
+		s.grace = nil
+	}
 }
 
 func (s *Lease) release() error {
@@ -141,7 +153,7 @@ func (s *Lease) release() error {
 	was, err := await(s.l, ctx, HeedsDeadline, s.claim, "release", func() (bool, error) { return s.l.b.Release(ctx, s.claim) })
 	switch {
 	case err != nil:
-		s.l.abandon(&s.ctx, s.claim, 0)
+		s.l.abandon(&s.ctx, s.claim, 0, nil)
 		return err
 	case !was:
 		return s.claim.fail("release", ErrLost)
@@ -208,6 +220,11 @@ func (s *Lease) end(cause error, most Phase) bool {
 	s.phase = Gone
 	delete(l.leases, s)
 	hold := s.hold
+	var over chan struct{}
+	if hold != nil && cause != ErrReleased { // somebody works under it, and has the margin to stop in
+		over = make(chan struct{})
+		s.grace = over
+	}
 	s.expiry.Stop()
 	s.cancel(cause) // under the mutex: whoever sees Gone sees the cause
 	l.mu.Unlock()
@@ -221,10 +238,10 @@ func (s *Lease) end(cause error, most Phase) bool {
 	close(s.done)
 	if errors.Unwrap(cause) != ErrHeld { // ask's own: a claim that does not wait left no trace
 		var grace time.Duration
-		if hold != nil { // somebody works under it, and has the margin to stop in
+		if over != nil {
 			grace = l.marginOf(s.claim)
 		}
-		l.abandon(&s.ctx, s.claim, grace)
+		l.abandon(&s.ctx, s.claim, grace, over)
 	}
 	l.work.Done()
 	return !late

@@ -28,9 +28,9 @@ func TestShiftsFindTwoLeaders(t *testing.T) {
 		}, time.Minute)
 		begun := terms()
 		s.node("a").run(untilEnd(&shifts, begun))
-		s.node("b").run(untilEnd(&shifts, begun))
 		<-begun
 		require.NoError(t, shifts.Err())
+		s.node("b").run(untilEnd(&shifts, begun))
 		<-begun
 		require.ErrorContains(t, shifts.Err(), "does")
 	})

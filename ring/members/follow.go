@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -31,9 +32,9 @@ type FollowOptions struct {
 
 // Follow makes r equal to the members of the set of that name: it returns when r is, and keeps it so until ctx ends.
 //
-// If the members cannot be learnt it fails, or later leaves r as it is and tries again. What holds members back the
-// package comment says. A set that r refuses, as for weights that its placement does not take, leaves r as it is as well.
-// [FollowOptions].Trace hears of all that. Nobody else should change r.
+// If the members cannot be learnt, or r refuses them, it fails; later it leaves r as it is and tries again. What holds
+// members back the package comment says. What r refuses are weights that its placement does not take. [FollowOptions].Trace
+// hears of all that. Nobody else should change r.
 func Follow(ctx context.Context, locks *lock.Locker, set string, r *ring.Ring, o *FollowOptions) error {
 	if o == nil {
 		o = new(FollowOptions)
@@ -45,7 +46,7 @@ func Follow(ctx context.Context, locks *lock.Locker, set string, r *ring.Ring, o
 		return fmt.Errorf("members: %w: nil Ring", ErrInvalid)
 	}
 	f := &follower{
-		locks: locks, set: set, ring: r, hold: o.Hold, debounce: o.Debounce, trace: o.Trace, lost: map[string]time.Time{},
+		locks: locks, set: set, ring: r, hold: o.Hold, debounce: o.Debounce, trace: o.Trace, lost: map[string]time.Time{}, held: map[string]time.Time{},
 	}
 	if f.hold == 0 {
 		f.hold = defaultHold
@@ -53,14 +54,20 @@ func Follow(ctx context.Context, locks *lock.Locker, set string, r *ring.Ring, o
 	if f.debounce == 0 {
 		f.debounce = defaultDebounce
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	w, err := locks.Watch(ctx, set)
 	if err != nil {
+		cancel()
 		return fmt.Errorf("members: follow %q: %w", set, err)
 	}
 	if err := f.apply(w.Holders()); err != nil {
+		cancel()
 		return err
 	}
-	go f.follow(ctx, w)
+	go func() {
+		defer cancel()
+		f.follow(ctx, w)
+	}()
 	return nil
 }
 
@@ -73,7 +80,8 @@ type follower struct {
 	trace    *Trace
 	strange  map[string]string    // what is wrong with members that are no nodes
 	lost     map[string]time.Time // members that have vanished from the ring within hold, and when
-	until    time.Time            // when members that vanished are let go; zero while none are held back
+	held     map[string]time.Time // members that are held back, and since when
+	until    time.Time            // when the first of them is let go; zero while none are held back
 }
 
 // follow goes on with another watch whenever one has ended.
@@ -87,7 +95,7 @@ func (f *follower) follow(ctx context.Context, w *lock.Watch) {
 			f.trace.blind(f.set, err)
 			pause = minPause
 		}
-		if !sleep(ctx, pause) {
+		if !sleep(ctx, jitter(pause)) {
 			return
 		}
 		var err error
@@ -96,7 +104,12 @@ func (f *follower) follow(ctx context.Context, w *lock.Watch) {
 				return
 			}
 			f.trace.blind(f.set, err)
+			continue
 		}
+		for id := range f.held { // time that nobody saw is no time to come back in
+			f.held[id] = time.Now()
+		}
+		f.until = time.Time{}
 	}
 }
 
@@ -139,52 +152,63 @@ func (f *follower) loop(ctx context.Context, w *lock.Watch) error {
 // apply sets the ring to the members that holders show, and those that are held back.
 func (f *follower) apply(holders []lock.Holder) error {
 	nodes := f.decode(holders)
+	lost, held := maps.Clone(f.lost), maps.Clone(f.held)
 	nodes = append(nodes, f.holdBack(nodes)...)
 	if _, err := f.ring.Set(nodes); err != nil {
+		f.lost, f.held = lost, held // nobody has vanished from the ring
 		return fmt.Errorf("members: follow %q: %w", f.set, err)
 	}
 	return nil
 }
 
-// holdBack returns the active members that are not among nodes but stay in the ring. Leases that run out at once do so one
-// after the other, so what counts is how many have vanished within the hold time, not with the last set.
-func (f *follower) holdBack(nodes []ring.Node) []ring.Node {
+// holdBack returns the active members that are not among nodes but stay in the ring. Leases that run out together do so one
+// after the other, so what counts is how many have vanished within the hold time, not with the last set; and each of them
+// has that time to come back, however late in a hold it vanishes.
+func (f *follower) holdBack(nodes []ring.Node) (kept []ring.Node) {
 	now := time.Now()
 	for _, n := range nodes {
 		delete(f.lost, n.ID)
+		delete(f.held, n.ID)
 	}
-	for id, at := range f.lost {
-		if now.Sub(at) >= f.hold {
-			delete(f.lost, id)
-		}
-	}
+	maps.DeleteFunc(f.lost, func(_ string, at time.Time) bool { return now.Sub(at) >= f.hold })
 	gone, active := missing(f.ring.View(), nodes)
-	had := active + len(f.lost)
-	switch {
-	case len(gone) == 0:
-		f.until = time.Time{}
-	case !f.until.IsZero() && now.Before(f.until): // all of them, until they are back or the time is over
-		return gone
-	case !f.until.IsZero():
-		f.until = time.Time{}
-		clear(f.lost)
-	case f.hold > 0 && 2*(len(gone)+len(f.lost)) > had:
-		f.until = now.Add(f.hold)
+	hold := len(f.held) > 0
+	if had := active + len(f.lost); !hold && f.hold > 0 && 2*(len(gone)+len(f.lost)) > had {
+		hold = true
 		f.trace.held(f.set, len(gone), had, f.hold)
-		return gone
-	default:
-		for _, n := range gone {
+	}
+	f.until = time.Time{}
+	for _, n := range gone {
+		at, known := f.held[n.ID]
+		if !known {
+			at = now
+		}
+		due := at.Add(f.hold)
+		switch {
+		case hold && now.Before(due):
+			f.held[n.ID] = at
+			kept = append(kept, n)
+			if f.until.IsZero() || due.Before(f.until) {
+				f.until = due
+			}
+		case known:
+			delete(f.held, n.ID)
+		default:
 			f.lost[n.ID] = now
 		}
 	}
-	return nil
+	return kept
 }
 
-// decode leaves out what is no node, and reports each such member once.
+// decode leaves out what is no node, and reports each such member once. Of several holders of one name, which Join does not
+// make, the newest counts.
 func (f *follower) decode(holders []lock.Holder) []ring.Node {
 	nodes := make([]ring.Node, 0, len(holders))
 	strange := map[string]string{}
-	for _, h := range holders {
+	for i, h := range holders { // by name and token
+		if i+1 < len(holders) && holders[i+1].Name == h.Name {
+			continue
+		}
 		n, err := decode(h)
 		if err == nil {
 			nodes = append(nodes, n)

@@ -30,21 +30,8 @@
 // change are let through meanwhile.
 package members
 
-import (
-	"fmt"
-
-	"github.com/concordkit/concord/lock"
-	"github.com/concordkit/concord/ring"
-)
+import "github.com/concordkit/concord/lock"
 
 // ErrInvalid reports bad input. The error that wraps it names the value and the rule; nothing was sent. It is
 // lock.ErrInvalid or ring.ErrInvalid.
 var ErrInvalid = lock.ErrInvalid
-
-// check reports what is wrong with a node.
-func check(node ring.Node) error {
-	if err := node.Check(); err != nil {
-		return fmt.Errorf("members: %w: %w", ErrInvalid, err)
-	}
-	return nil
-}

@@ -22,8 +22,8 @@ import (
 
 const ttl = 3 * time.Second
 
-// link is a process's way to the backend. While it is down nothing passes, releases included: the process has crashed, or is cut
-// off.
+// link is a process's way to the backend. While it is down nothing passes, releases included: the process has crashed, or
+// is cut off.
 type link struct {
 	lock.Backend
 	down atomic.Bool
@@ -445,7 +445,7 @@ func TestStrangers(t *testing.T) {
 		p.join(t, "a", nil)
 		_, err := p.locks.Claim(t.Context(), lock.Claim{Dir: "cache", Name: "x", Value: []byte("not json")})
 		require.NoError(t, err)
-		_, err = p.locks.Claim(t.Context(), lock.Claim{Dir: "cache", Name: "y", Value: []byte(`{"weight":-3}`)})
+		_, err = p.locks.Claim(t.Context(), lock.Claim{Dir: "cache", Name: "y", Value: []byte(`{"weight":-3,"state":"active"}`)})
 		require.NoError(t, err)
 		var mu sync.Mutex
 		var refused []string
@@ -459,7 +459,7 @@ func TestStrangers(t *testing.T) {
 		settle()
 		mu.Lock()
 		require.Len(t, refused, 2)
-		require.Contains(t, refused[0], `value of "x"`)
+		require.Contains(t, refused[0], `"x" has the value "not json"`)
 		require.Contains(t, refused[1], "weight -3")
 		mu.Unlock()
 

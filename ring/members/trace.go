@@ -8,8 +8,8 @@ import (
 	"github.com/concordkit/concord/ring"
 )
 
-// Trace observes members and followers. Every hook may be nil. Hooks run on goroutines of the package, must be quick and must
-// not panic.
+// Trace observes members and followers. Every hook may be nil. Hooks run on goroutines of the package, which wait for them:
+// they must be quick, must not panic, and must not call a Member.
 type Trace struct {
 	// Lost is called when a member's lease has ended without Leave, and for each try to join again that fails.
 	Lost func(set string, n ring.Node, cause error)
