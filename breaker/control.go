@@ -1,0 +1,60 @@
+package breaker
+
+import "time"
+
+// Trip opens the breaker for d, 1 ms to 24 h, or for the usual open time if d is 0; then calls are let through as probes.
+// If it is open already, d begins anew. The reason is for people. It does nothing while the breaker is forced open or
+// disabled. An error wraps ErrInvalid.
+func (b *Breaker) Trip(reason string, d time.Duration) error {
+	if d != 0 {
+		if err := within("open time", d, shortest, longest); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	if !b.period.Load().state.held() {
+		b.open(why{cause: Manual, reason: reason, openFor: d})
+	}
+	return nil
+}
+
+// Probe ends the open time within 1 ms: the next calls are probes. It does nothing unless the breaker is open.
+func (b *Breaker) Probe(reason string) {
+	b.mu.Lock()
+	defer b.unlock()
+	p := b.period.Load()
+	if p.state == Open && b.clock.until(p.until) > shortest {
+		b.open(why{cause: Manual, reason: reason, openFor: shortest})
+	}
+}
+
+// Restore closes the breaker, as probes that succeed would. It does nothing while it is closed, forced open or disabled.
+func (b *Breaker) Restore(reason string) {
+	b.mu.Lock()
+	defer b.unlock()
+	if s := b.period.Load().state; s == Open || s == HalfOpen {
+		b.replace(Closed, reason)
+	}
+}
+
+// Reset closes the breaker whatever its state, and forgets all calls. It is what ends ForceOpen and Disable.
+func (b *Breaker) Reset(reason string) { b.force(Closed, reason) }
+
+// ForceOpen makes the breaker refuse all calls until Reset or Disable.
+func (b *Breaker) ForceOpen(reason string) { b.force(ForcedOpen, reason) }
+
+// Disable makes the breaker let all calls through and count none, until Reset or ForceOpen.
+func (b *Breaker) Disable(reason string) { b.force(Disabled, reason) }
+
+func (b *Breaker) force(s State, reason string) {
+	b.mu.Lock()
+	defer b.unlock()
+	b.replace(s, reason)
+}
+
+// replace puts the breaker into a state that the engine would not go to by itself. The caller holds b.mu.
+func (b *Breaker) replace(s State, reason string) {
+	b.engine = b.newEngine()
+	b.enter(s, why{cause: Manual, reason: reason})
+}

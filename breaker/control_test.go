@@ -1,0 +1,91 @@
+package breaker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/breaker"
+)
+
+func TestTrip(t *testing.T) {
+	bubble(t, one(), func(t *testing.T, b *breaker.Breaker) {
+		require.NoError(t, b.Trip("deploy", 0))
+		e := requireOpen(t, b)
+		require.Equal(t, 5*time.Second, e.RetryAfter())
+		require.EqualError(t, e, `breaker: "billing" is open: manual (deploy)`)
+		require.NoError(t, b.Trip("fleet", 24*time.Hour))
+		require.Equal(t, 24*time.Hour, requireOpen(t, b).RetryAfter(), "the open time begins anew")
+		require.NoError(t, b.Trip("fleet", time.Millisecond))
+		time.Sleep(time.Millisecond)
+		p := allow(t, b)
+		require.NoError(t, b.Trip("again", time.Second))
+		p.Done(nil)
+		require.Equal(t, breaker.Open, b.State(), "a probe of before")
+		for _, d := range []time.Duration{-1, time.Millisecond - 1, 24*time.Hour + 1} {
+			require.ErrorIs(t, b.Trip("bad", d), breaker.ErrInvalid)
+		}
+		require.Equal(t, "again", b.Snapshot().Reason)
+	})
+}
+
+func TestProbeFromOutside(t *testing.T) {
+	bubble(t, one(), func(t *testing.T, b *breaker.Breaker) {
+		b.Probe("closed")
+		require.Equal(t, breaker.Closed, b.State())
+		require.NoError(t, b.Trip("fleet", time.Hour))
+		b.Probe("lease")
+		require.Equal(t, time.Millisecond, requireOpen(t, b).RetryAfter())
+		b.Probe("twice")
+		require.Equal(t, "lease", b.Snapshot().Reason, "a second one changes nothing")
+		time.Sleep(time.Millisecond)
+		p := allow(t, b)
+		b.Probe("half-open")
+		require.Equal(t, breaker.HalfOpen, b.State())
+		p.Done(nil)
+		require.Equal(t, breaker.Closed, b.State())
+	})
+}
+
+func TestRestore(t *testing.T) {
+	bubble(t, one(), func(t *testing.T, b *breaker.Breaker) {
+		b.Restore("closed")
+		require.Zero(t, b.Snapshot().Seq)
+		calls(t, b, 1, errDown)
+		b.Restore("fleet")
+		require.Equal(t, breaker.Closed, b.State(), "at the same instant")
+		calls(t, b, 1, nil)
+		p := halfOpen(t, b)
+		b.Restore("fleet")
+		require.Equal(t, breaker.Closed, b.State())
+		p.Done(errDown)
+		require.Equal(t, breaker.Closed, b.State())
+	})
+}
+
+func TestOperator(t *testing.T) {
+	bubble(t, one(), func(t *testing.T, b *breaker.Breaker) {
+		b.ForceOpen("maintenance")
+		require.NoError(t, b.Trip("fleet", time.Second))
+		b.Restore("fleet")
+		b.Probe("fleet")
+		time.Sleep(24 * time.Hour)
+		e := requireOpen(t, b)
+		require.Equal(t, "maintenance", e.Reason)
+		require.Equal(t, time.Millisecond, e.RetryAfter(), "nobody knows")
+
+		b.Disable("trust me")
+		calls(t, b, 100, errDown)
+		require.NoError(t, b.Trip("fleet", time.Second))
+		require.Equal(t, breaker.Disabled, b.State())
+		require.Zero(t, b.Snapshot().Failures)
+
+		b.Reset("done")
+		require.Equal(t, breaker.Closed, b.State())
+		calls(t, b, 1, errDown)
+		require.Equal(t, breaker.Open, b.State())
+		b.Reset("done")
+		calls(t, b, 1, nil)
+	})
+}
