@@ -178,7 +178,7 @@ func TestWindowSlides(t *testing.T) {
 		calls(t, b, 19, errDown) // in the last nanosecond of a step
 		time.Sleep(7 * time.Second)
 		require.EqualValues(t, 19, b.Snapshot().Failures, "seven steps later they are in the window")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Zero(t, b.Snapshot().Failures, "eight steps later they are not")
 		calls(t, b, 1, errDown)
 		require.Equal(t, breaker.Closed, b.State())

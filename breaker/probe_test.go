@@ -40,7 +40,7 @@ func TestOpenTimeGrows(t *testing.T) {
 			require.Equal(t, d, requireOpen(t, b).RetryAfter())
 			time.Sleep(d - 1)
 			require.EqualValues(t, 1, requireOpen(t, b).RetryAfter())
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			calls(t, b, 1, errDown)
 		}
 		time.Sleep(time.Minute)
@@ -110,7 +110,7 @@ func TestProbeThatHangs(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, breaker.HalfOpen, b.State())
 		require.Positive(t, requireOpen(t, b).RetryAfter())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Equal(t, breaker.ProbeTimeout, b.Snapshot().Cause)
 		require.Equal(t, 10*time.Second, requireOpen(t, b).RetryAfter(), "grown")
