@@ -164,6 +164,30 @@ func TestHooksOfManyGoroutines(t *testing.T) {
 	}
 }
 
+// A hook that hangs holds up the call that it was called for, and nobody else.
+func TestHookThatHangs(t *testing.T) {
+	var hang chan struct{} // of the bubble
+	var seen []breaker.Transition
+	o := one()
+	o.Trace = &breaker.Trace{Transition: func(tr breaker.Transition) {
+		<-hang
+		seen = append(seen, tr)
+	}}
+	bubble(t, o, func(t *testing.T, b *breaker.Breaker) {
+		hang = make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = do(b, errDown) })
+		synctest.Wait()
+		requireOpen(t, b)
+		b.Reset("test")
+		calls(t, b, 3, nil)
+		require.Empty(t, seen)
+		close(hang)
+		wg.Wait()
+		require.Equal(t, "open closed", path(seen))
+	})
+}
+
 // A hook that panics breaks its promise, and leaves a breaker that works.
 func TestHookThatPanics(t *testing.T) {
 	bad := true
