@@ -20,11 +20,11 @@
 //	   +---------------------------------- as many probes as asked for succeed ------------+
 //
 // While it is closed, all calls pass and their outcomes are counted. While it is open, all are refused. While it is
-// half-open, at most [Options.Probes] calls are let through, and the rest are refused. The open time grows with every probe that
-// fails and is jittered, so that a thousand processes that opened together do not come back together.
+// half-open, at most [Options.Probes] calls are let through, and the rest are refused. The open time grows with every
+// probe that fails and is jittered, so that a thousand processes that opened together do not come back together.
 //
-// [Breaker.Trip], [Breaker.Probe] and [Breaker.Restore] move it along from outside, as a controller would. [Breaker.ForceOpen] and
-// [Breaker.Disable] take it out of all that, until [Breaker.Reset].
+// [Breaker.Trip], [Breaker.Probe] and [Breaker.Restore] move it along from outside, as a controller would.
+// [Breaker.ForceOpen] and [Breaker.Disable] take it out of all that, until [Breaker.Reset].
 //
 // # What counts
 //
@@ -35,9 +35,9 @@
 //
 // # Costs
 //
-// A call through a closed breaker takes no lock and allocates nothing: it reads a pointer, and adds one to a counter in a window
-// of sharded atomics. A refusal reads the clock. The states are those of gobreaker, which is called only where the state
-// changes. There is no goroutine; a probe has a timer.
+// A call through a closed breaker takes no lock and allocates nothing: it reads a pointer, and adds one to a counter in
+// a window of sharded atomics. A refusal reads the clock. The states are those of gobreaker, which is called only where
+// the state changes. There is no goroutine; a probe has a timer.
 package breaker
 
 import (

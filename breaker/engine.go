@@ -31,7 +31,8 @@ var stateOf = [...]State{
 func (b *Breaker) newEngine() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests: uint32(b.o.Probes),
-		// The open time differs each time, so the gate keeps it; when it asks, the engine's must be over. 0 would be a minute.
+		// The open time differs each time, so the gate keeps it; when it asks, the engine's must be over. 0 would be a
+		// minute.
 		Timeout:       1,
 		ReadyToTrip:   func(gobreaker.Counts) bool { return true },
 		IsExcluded:    func(err error) bool { return err == errIgnored },

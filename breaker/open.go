@@ -9,8 +9,8 @@ import (
 // ErrOpen reports that a call was refused. The error is an [*OpenError].
 var ErrOpen = errors.New("breaker: open")
 
-// OpenError is the error of a call that was refused. All calls that are refused between two changes of state get the same one:
-// do not change it.
+// OpenError is the error of a call that was refused. All calls that are refused between two changes of state get the
+// same one: do not change it.
 type OpenError struct {
 	Name   string // of the breaker
 	State  State  // Open, ForcedOpen, or HalfOpen when all probes that may run are running
@@ -32,9 +32,9 @@ func (e *OpenError) Error() string {
 // Unwrap returns [ErrOpen].
 func (e *OpenError) Unwrap() error { return ErrOpen }
 
-// RetryAfter returns how long to wait, from now, until a call has a chance: the rest of the open time, 0 once it is over.
-// While half-open, and while forced open, nobody knows; then it is at least 1 ms and begins at the shorter of OpenFor and ProbeTimeout, or
-// at MaxOpenFor.
+// RetryAfter returns how long to wait, from now, until a call has a chance: the rest of the open time, 0 once it is
+// over. While half-open, and while forced open, nobody knows; then it is at least 1 ms and begins at the shorter of
+// OpenFor and ProbeTimeout, or at MaxOpenFor.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.period == nil {
 		return 0

@@ -17,8 +17,8 @@ type Options struct {
 	// MaxOpenFor bounds the growth of the open time before it is jittered, OpenFor to 24 h. It defaults to 1 minute, or to
 	// OpenFor if that is longer.
 	MaxOpenFor time.Duration
-	// Jitter is how much an open time may differ from the rule, as a part of it, up to 1: with 0.25, the default, 5 s become 3.75 s to
-	// 6.25 s. Negative means none.
+	// Jitter is how much an open time may differ from the rule, as a part of it, up to 1: with 0.25, the default, 5 s
+	// become 3.75 s to 6.25 s. Negative means none.
 	Jitter float64
 	// Probes is how many calls are let through while half-open, and how many have to succeed before the breaker
 	// closes, 1 to 1,000,000. It defaults to 1.
@@ -33,13 +33,13 @@ type Options struct {
 	Trace *Trace
 }
 
-// Rules say when a closed breaker opens: when one of them breaks. They are looked at when a call fails or is slow, and InFlight when
-// a call begins. With all off, a breaker opens only from outside.
+// Rules say when a closed breaker opens: when one of them breaks. They are looked at when a call fails or is slow, and
+// InFlight when a call begins. With all off, a breaker opens only from outside.
 type Rules struct {
 	// Window is how far back rates look, 100 ms to 1 h. It moves on in eight steps. It defaults to 10 s.
 	Window time.Duration
-	// FailureRate is the part of the calls in the window that may fail: the breaker opens at it. It is above 0, at most 1, and
-	// defaults to 0.5. Negative means off.
+	// FailureRate is the part of the calls in the window that may fail: the breaker opens at it. It is above 0, at most
+	// 1, and defaults to 0.5. Negative means off.
 	FailureRate float64
 	// MinCalls is how many calls must be in the window before a rate says anything, 1 to 1,000,000,000. It defaults to 20.
 	MinCalls int

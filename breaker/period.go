@@ -2,8 +2,8 @@ package breaker
 
 import "sync/atomic"
 
-// period is the time between two changes of state. Each has counters of its own, so that a call that ends after its period is over
-// counts for nothing, without a look at anything else.
+// period is the time between two changes of state. Each has counters of its own, so that a call that ends after its
+// period is over counts for nothing, without a look at anything else.
 type period struct {
 	state   State
 	seq     uint64

@@ -45,16 +45,18 @@ func TestSetDropsTheIdle(t *testing.T) {
 		used := s.Get("used")
 		require.NoError(t, s.Get("open").Trip("", 10*time.Minute))
 		s.Get("forced").ForceOpen("")
+		s.Get("disabled").Disable("")
 		for range 18 {
 			time.Sleep(10 * time.Second)
 			require.Same(t, used, s.Get("used"))
 		}
-		require.Equal(t, 3, s.Len())
+		require.Equal(t, 4, s.Len())
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
-		require.Equal(t, 1, s.Len(), "only what an operator holds stays for ever")
+		require.Equal(t, 2, s.Len(), "only what an operator holds stays for ever")
 
 		s.Get("forced").Reset("")
+		s.Get("disabled").Reset("")
 		s.Get("later")
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

@@ -14,8 +14,8 @@ type Snapshot struct {
 	// OpenFor is the rest of the open time, if the State is Open. At 0 the next call is a probe.
 	OpenFor time.Duration
 
-	// Successes, Failures and Slow count calls of the window, if the State is Closed and a rate is looked at. Slow calls are among
-	// the others.
+	// Successes, Failures and Slow count calls of the window, if the State is Closed and a rate is looked at. Slow
+	// calls are among the others.
 	Successes, Failures, Slow uint64
 	// Consecutive counts the failures since the last success, if the State is Closed.
 	Consecutive int

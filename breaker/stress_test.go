@@ -74,3 +74,17 @@ func TestStress(t *testing.T) {
 	require.NoError(t, b.Do(t.Context(), func(context.Context) error { return nil }))
 	require.Zero(t, b.Snapshot().InFlight)
 }
+
+// The timer of a probe may have fired just when the probe ends, and wait for the lock: what ended first counts.
+func TestProbeEndsOnce(t *testing.T) {
+	b, err := New("once", &Options{Probes: 2})
+	require.NoError(t, err)
+	require.NoError(t, b.Trip("test", time.Millisecond))
+	time.Sleep(2 * time.Millisecond)
+	c, err := b.begin(t.Context())
+	require.NoError(t, err)
+	c.end(Success)
+	require.False(t, c.probe.timer.Stop(), "the timer is still set")
+	b.endProbe(c.probe, Failure, ProbeTimeout)
+	require.Equal(t, HalfOpen, b.State())
+}

@@ -92,15 +92,15 @@ type Transitions struct {
 	after uint64
 }
 
-// Transitions follows the state from now on, until ctx ends. It costs nothing while nobody reads it. [Snapshot.Seq] tells which
-// transitions a snapshot has seen.
+// Transitions follows the state from now on, until ctx ends. It costs nothing while nobody reads it. [Snapshot.Seq]
+// tells which transitions a snapshot has seen.
 func (b *Breaker) Transitions(ctx context.Context) *Transitions {
 	return &Transitions{ctx, b, b.period.Load().seq}
 }
 
-// All yields each transition since Transitions was called, in order and outside all locks. A reader that is more than 64 behind
-// loses the oldest, as Seq shows. It ends when the loop breaks, or with one error, last: the cause of the end of the context of
-// Transitions, or of ctx, which ends only this loop. Several loops may run at once; each gets all.
+// All yields each transition since Transitions was called, in order and outside all locks. A reader that is more than
+// 64 behind loses the oldest, as Seq shows. It ends when the loop breaks, or with one error, last: the cause of the end
+// of the context of Transitions, or of ctx, which ends only this loop. Several loops may run at once; each gets all.
 func (w *Transitions) All(ctx context.Context) iter.Seq2[Transition, error] {
 	return func(yield func(Transition, error) bool) {
 		seen := w.after

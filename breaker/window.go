@@ -105,8 +105,8 @@ func (w *window) slowsBreak(e epoch) bool {
 	return w.slows.met(e, w.slow.sum(e), func() uint64 { return w.failed.sum(e) + w.successes(e) })
 }
 
-// need is how many bad calls in the window break a rule. Counting all calls takes long, so it remembers how many bad ones it takes
-// at least: within one epoch nothing leaves the window, so that good calls only raise it.
+// need is how many bad calls in the window break a rule. Counting all calls takes long, so it remembers how many bad
+// ones it takes at least: within one epoch nothing leaves the window, so that good calls only raise it.
 type need struct {
 	rate  float64 // 0 means off
 	least uint64  // the calls that it takes

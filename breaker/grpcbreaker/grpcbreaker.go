@@ -10,10 +10,10 @@
 //	}
 //	conn, err := grpc.NewClient(addr, guard.DialOptions()...)
 //
-// A call that ends with Unavailable, DeadlineExceeded, ResourceExhausted, Internal, Unknown or DataLoss is a failure; the other codes
-// are the server's answer and a success. The cancellation of a call by its caller is neutral. A stream is judged by the first
-// thing that it says: a message, its end, or an error; what comes later counts for nothing, since a stream may be meant
-// to live long.
+// A call that ends with Unavailable, DeadlineExceeded, ResourceExhausted, Internal, Unknown or DataLoss is a failure;
+// the other codes are the server's answer and a success. The cancellation of a call by its caller is neutral. A stream
+// is judged by the first thing that it says: a message, its end, or an error; what comes later counts for nothing,
+// since a stream may be meant to live long.
 //
 // A call that is refused gets an error with the code Unavailable that wraps a [*breaker.OpenError].
 package grpcbreaker

@@ -12,9 +12,10 @@
 //	resp, err := client.Get(url)
 //	if errors.Is(err, breaker.ErrOpen) { … } // nothing was sent
 //
-// An error of the transport is a failure, and so is a response with a status of 500 to 599, which the caller gets as it is. The
-// cancellation of a request by its caller is neutral; a deadline that has passed is a failure, also that of
-// [http.Client.Timeout]. A request ends when its response's header is there; what happens to the body counts for nothing.
+// An error of the transport is a failure, and so is a response with a status of 500 to 599, which the caller gets as it
+// is. The cancellation of a request by its caller is neutral; a deadline that has passed is a failure, also that of
+// [http.Client.Timeout]. A request ends when its response's header is there; what happens to the body counts for
+// nothing.
 package httpbreaker
 
 import (
