@@ -82,13 +82,16 @@ func unary(ctx context.Context, conn *grpc.ClientConn) error {
 
 var both = &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
 
-// open opens a stream and sends one message.
+// open opens a stream and sends one message. What went wrong on the way there, RecvMsg tells.
 func open(ctx context.Context, conn *grpc.ClientConn) (grpc.ClientStream, error) {
 	stream, err := conn.NewStream(ctx, both, "/a.S/Watch")
 	if err != nil {
 		return nil, err
 	}
-	return stream, stream.SendMsg(new(emptypb.Empty))
+	if err := stream.SendMsg(new(emptypb.Empty)); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return stream, nil
 }
 
 // read reads to the end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -51,19 +52,22 @@ type stream struct {
 	guard  *Guard
 	ctx    context.Context // the caller's
 	permit *breaker.Permit
+	judged sync.Once // also makes who comes second wait: what a caller was told has been counted
 	stop   func() bool
 }
 
 // judge ends the permit with what was heard first. Later it does nothing.
 func (s *stream) judge(err error) {
-	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		s.permit.Done(nil)
-	case s.ctx.Err() == context.Canceled:
-		s.permit.Cancel()
-	default:
-		s.permit.Done(s.guard.verdict(s.ctx, err))
-	}
+	s.judged.Do(func() {
+		switch {
+		case err == nil, errors.Is(err, io.EOF):
+			s.permit.Done(nil)
+		case s.ctx.Err() == context.Canceled:
+			s.permit.Cancel()
+		default:
+			s.permit.Done(s.guard.verdict(s.ctx, err))
+		}
+	})
 }
 
 // RecvMsg implements [grpc.ClientStream].
