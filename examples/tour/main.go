@@ -14,6 +14,7 @@ import (
 	"github.com/concordkit/concord/examples/31-election/elections"
 	"github.com/concordkit/concord/examples/32-locks/locks"
 	"github.com/concordkit/concord/examples/41-ring/rings"
+	"github.com/concordkit/concord/examples/51-breaker/breakers"
 )
 
 // A stop is one section's example.
@@ -31,6 +32,9 @@ var stops = []stop{
 	}},
 	{"4.1 Consistent hashing", "examples/41-ring", rings.Shows, func(ctx context.Context, out io.Writer) error {
 		return rings.Run(ctx, out, rings.Options{})
+	}},
+	{"5.1 Circuit breakers", "examples/51-breaker", breakers.Shows, func(ctx context.Context, out io.Writer) error {
+		return breakers.Run(ctx, out, breakers.Options{})
 	}},
 }
 
