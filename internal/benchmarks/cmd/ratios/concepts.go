@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/concordkit/concord/internal/benchmarks/breakerbench"
 	"github.com/concordkit/concord/internal/benchmarks/electionbench"
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
@@ -21,6 +22,7 @@ var concepts = []concept{
 	{"lock", lockbench.Measure},
 	{"election", electionbench.Measure},
 	{"ring", ringbench.Measure},
+	{"breaker", breakerbench.Measure},
 }
 
 func indexOf(name string) int {
