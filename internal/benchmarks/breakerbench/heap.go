@@ -60,18 +60,10 @@ func heapOf(open func(keys []string) (any, error)) (float64, error) {
 	if _, err := open(keys); err != nil {
 		return 0, err
 	}
-	before := liveHeap()
+	before := ratio.LiveHeap()
 	v, err := open(keys)
-	n := liveHeap() - before
+	n := ratio.LiveHeap() - before
 	runtime.KeepAlive(v)
 	runtime.KeepAlive(keys)
 	return float64(n) / crowd, err
-}
-
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // the second one frees what pools kept through the first
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -158,11 +158,11 @@ func holdMany(ctx context.Context, engine string, b lock.Backend, requests func(
 	if _, err := locks.Acquire(ctx, "first"); err != nil { // whatever the first use starts
 		return nil, err
 	}
-	before, heapBefore := runtime.NumGoroutine(), heap()
+	before, heapBefore := runtime.NumGoroutine(), ratio.LiveHeap()
 	if err := acquireMany(ctx, locks, manyLeases); err != nil {
 		return nil, err
 	}
-	perLease := float64(heap()-heapBefore) / manyLeases
+	perLease := float64(ratio.LiveHeap()-heapBefore) / manyLeases
 	more := max(0, runtime.NumGoroutine()-before) // some of what was measured before may end meanwhile
 	sent := requests()
 	if err := sleep(ctx, 2*manyTTL); err != nil {

@@ -91,11 +91,11 @@ func heldGoroutines(ctx context.Context, s *redisproc.Server) (ratio.Row, error)
 func heldMany(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 	h := newHolder(s, manyTTL)
 	defer h.close()
-	before := heap()
+	before := ratio.LiveHeap()
 	if err := acquireMany(ctx, h.Locker, manyLeases); err != nil {
 		return nil, err
 	}
-	perLease := float64(heap()-before) / manyLeases
+	perLease := float64(ratio.LiveHeap()-before) / manyLeases
 	h.pipes.reset()
 	if err := sleep(ctx, manyTTL); err != nil {
 		return nil, err
@@ -107,14 +107,6 @@ func heldMany(ctx context.Context, s *redisproc.Server) ([]ratio.Row, error) {
 		{Goal: goal + "renewal pipelines per TTL", Ours: fmt.Sprintf("%.1f", perTTL), Note: "each lease is renewed 3 times per TTL"},
 		{Goal: goal + "heap per lease", Ours: fmt.Sprintf("%.0f bytes", perLease)},
 	}, nil
-}
-
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // the second one frees what finalizers and pools kept through the first
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

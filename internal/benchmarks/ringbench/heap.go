@@ -64,20 +64,12 @@ func heapOf(open func(ids []string) (finder, error)) (float64, error) {
 	if _, err := open(ids); err != nil {
 		return 0, err
 	}
-	before := liveHeap()
+	before := ratio.LiveHeap()
 	f, err := open(ids)
-	n := liveHeap() - before
+	n := ratio.LiveHeap() - before
 	runtime.KeepAlive(f)
 	runtime.KeepAlive(ids)
 	return float64(n), err
-}
-
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // the second one frees what pools kept through the first
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func megabytes(n float64) string { return fmt.Sprintf("%.2f MB", n/1e6) }
