@@ -29,9 +29,10 @@
 // # What counts
 //
 // A call counts where it began: one that was let through before a change of state and ends after it changes nothing. An
-// error is a failure unless [Options.Classify] says otherwise; so are a panic and [runtime.Goexit], which pass on to the
-// caller's goroutine. An error after the caller's own context was cancelled is neutral and counts for nothing, since it
-// tells of the caller. A deadline that has passed is a failure.
+// error is a failure unless [Options.Classify] says otherwise, or it is the refusal of another breaker ([ErrOpen]), which
+// is neutral; so are a panic and [runtime.Goexit], which pass on to the caller's goroutine. An error after the caller's own
+// context was cancelled is neutral and counts for nothing, since it tells of the caller. A deadline that has passed is a
+// failure.
 //
 // # Costs
 //
@@ -90,14 +91,21 @@ func newBreaker(name string, o Options) *Breaker {
 func (b *Breaker) Name() string { return b.name }
 
 // Do calls fn, which gets ctx, and returns its error. If the breaker refuses the call, fn is not called and the error is an
-// [*OpenError]. fn runs on the caller's goroutine; what it panics with is passed on.
+// [*OpenError]; if ctx has ended, fn is not called and the error wraps that of ctx. fn runs on the caller's goroutine; what it
+// panics with is passed on. A call within a probe, by the context that fn gets, is part of it.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	if ctx == nil || fn == nil {
 		return fmt.Errorf("%w: Do with nil: want a context and a func", ErrInvalid)
 	}
+	if err := ctx.Err(); err != nil { // nothing would be learnt of what is called
+		return fmt.Errorf("breaker: call of %q: %w", b.name, err)
+	}
 	c, err := b.begin(ctx)
 	if err != nil {
 		return err
+	}
+	if c.probe != nil {
+		ctx = context.WithValue(ctx, probing{b}, true)
 	}
 	out := Failure // what a panic or Goexit leaves
 	defer func() { c.end(out) }()
@@ -108,8 +116,8 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 
 // Value is [Breaker.Do] for a func with a result. One breaker serves any number of types.
 func Value[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
-	if fn == nil {
-		return v, fmt.Errorf("%w: Value with a nil func", ErrInvalid)
+	if b == nil || fn == nil {
+		return v, fmt.Errorf("%w: Value with nil: want a Breaker and a func", ErrInvalid)
 	}
 	err = b.Do(ctx, func(ctx context.Context) (err error) {
 		v, err = fn(ctx)

@@ -73,7 +73,7 @@ func TestOperator(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		e := requireOpen(t, b)
 		require.Equal(t, "maintenance", e.Reason)
-		require.Equal(t, time.Millisecond, e.RetryAfter(), "nobody knows")
+		require.Equal(t, time.Minute, e.RetryAfter(), "nobody knows, however long it has been")
 
 		b.Disable("trust me")
 		calls(t, b, 100, errDown)

@@ -64,7 +64,7 @@ func (b *Breaker) open(w why) {
 func (b *Breaker) enter(to State, w why) {
 	from := b.period.Load().state
 	switch {
-	case to == Open && from == HalfOpen:
+	case to == Open && from == HalfOpen && w.cause != Manual:
 		b.streak++
 	case to == Closed || to.held():
 		b.streak = 0

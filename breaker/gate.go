@@ -50,6 +50,9 @@ func (b *Breaker) refuse(ctx context.Context, p *period) error {
 // end counts the call.
 func (c *call) end(out Outcome) {
 	b, p := c.b, c.p
+	if b == nil { // within a probe
+		return
+	}
 	after := b.o.Rules.SlowAfter
 	var now instant
 	if p.window != nil || after > 0 { // reading the clock is most of what a call costs

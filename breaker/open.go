@@ -33,17 +33,16 @@ func (e *OpenError) Error() string {
 func (e *OpenError) Unwrap() error { return ErrOpen }
 
 // RetryAfter returns how long to wait, from now, until a call has a chance: the rest of the open time, 0 once it is
-// over. While half-open, and while forced open, nobody knows; then it is at least 1 ms and begins at the shorter of
-// OpenFor and ProbeTimeout, or at MaxOpenFor.
+// over. While half-open, and while forced open, nobody knows: then it is the shorter of OpenFor and ProbeTimeout, or
+// MaxOpenFor.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.period == nil {
 		return 0
 	}
-	d := e.clock.until(e.period.until)
 	if e.State != Open {
-		d = max(d, shortest)
+		return e.period.again
 	}
-	return d
+	return e.clock.until(e.period.until)
 }
 
 // NotApplied returns true: the call was not made, and repeating it does nothing twice.

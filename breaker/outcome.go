@@ -38,6 +38,9 @@ func (b *Breaker) reported(err error) Outcome {
 }
 
 func (b *Breaker) classify(err error) Outcome {
+	if errors.Is(err, ErrOpen) { // nothing was sent by that either
+		return Ignore
+	}
 	if b.o.Classify == nil {
 		return Failure
 	}

@@ -1,6 +1,9 @@
 package breaker
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // period is the time between two changes of state. Each has counters of its own, so that a call that ends after its
 // period is over counts for nothing, without a look at anything else.
@@ -10,11 +13,12 @@ type period struct {
 	cause   Cause
 	reason  string
 	since   instant
-	until   instant    // end of the open time
-	refusal *OpenError // what refused calls get
-	window  *window    // nil unless a rate is looked at
+	until   instant       // end of the open time
+	again   time.Duration // when to come back, where no time is known
+	refusal *OpenError    // what refused calls get
+	window  *window       // nil unless a rate is looked at
 
-	_           [56]byte // what calls write has a cache line of its own
+	_           [48]byte // what calls write has a cache line of its own
 	consecutive atomic.Int64
 	inFlight    atomic.Int64
 	_           [48]byte
@@ -30,11 +34,11 @@ func (b *Breaker) newPeriod(s State, w why) *period {
 			p.window = newWindow(r, p.since)
 		}
 	case HalfOpen:
-		p.until = p.since + instant(min(b.o.OpenFor, b.o.ProbeTimeout))
+		p.again = min(b.o.OpenFor, b.o.ProbeTimeout)
 	case Open:
 		p.until = p.since + instant(w.openFor)
 	case ForcedOpen:
-		p.until = p.since + instant(b.o.MaxOpenFor)
+		p.again = b.o.MaxOpenFor
 	}
 	p.refusal = &OpenError{Name: b.name, State: s, Cause: w.cause, Reason: w.reason, clock: b.clock, period: p}
 	return p

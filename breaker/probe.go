@@ -12,8 +12,14 @@ type probe struct {
 	timer  *time.Timer
 }
 
+// probing is the key of a context's value within a probe of b.
+type probing struct{ b *Breaker }
+
 // beginProbe lets a call through if the engine has room for a probe.
 func (b *Breaker) beginProbe(ctx context.Context) (call, error) {
+	if ctx.Value(probing{b}) != nil { // it would wait for itself
+		return call{}, nil
+	}
 	b.mu.Lock()
 	p := b.period.Load()
 	if p.state != HalfOpen && (p.state != Open || p.refuses(b.clock)) { // others have changed it meanwhile
@@ -28,8 +34,10 @@ func (b *Breaker) beginProbe(ctx context.Context) (call, error) {
 		return call{}, b.refuse(ctx, p)
 	}
 	pr := &probe{period: p, done: done}
+	b.unlock() // may run a hook, which is not the probe's time
+	b.mu.Lock()
 	pr.timer = time.AfterFunc(b.o.ProbeTimeout, func() { b.endProbe(pr, Failure, ProbeTimeout) })
-	b.unlock()
+	b.mu.Unlock()
 	c := call{b: b, p: p, probe: pr}
 	if b.o.Rules.SlowAfter > 0 {
 		c.start = b.clock.now()

@@ -22,8 +22,9 @@ const defaultIdle = 10 * time.Minute
 
 // Set keeps a breaker for each key, such as a host. [NewSet] makes it. Its methods may be called concurrently.
 //
-// A breaker that nobody got from the Set for a while is dropped, and the next Get makes a new one, unless it is open or under
-// an operator's hand. So get it for each call, and take keys from a source that is bounded.
+// A breaker that nobody got from the Set for a while is dropped, and the next Get makes a new one, which is closed; not
+// while its open time or the time of a probe runs, while Rules.InFlight counts calls of it, or under an operator's hand.
+// So get it for each call, and take keys from a source that is bounded.
 type Set struct {
 	o    Options
 	idle time.Duration
@@ -96,8 +97,7 @@ func (s *Set) sweep() {
 	for key, m := range s.m {
 		used := m.used.Swap(false)
 		switch {
-		case m.State().held():
-		case used || m.period.Load().refuses(m.clock):
+		case used || m.busy():
 			waiting = true
 		default:
 			delete(s.m, key)
@@ -133,4 +133,18 @@ func (s *Set) All() iter.Seq2[string, *Breaker] {
 			}
 		}
 	}
+}
+
+// busy reports whether something would be forgotten that still holds.
+func (m *member) busy() bool {
+	p := m.period.Load()
+	switch p.state {
+	case Closed:
+		return p.inFlight.Load() > 0
+	case HalfOpen:
+		return m.clock.now() < p.since+instant(m.o.ProbeTimeout)
+	case Open:
+		return m.clock.now() < p.until
+	}
+	return true
 }

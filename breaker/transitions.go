@@ -69,7 +69,9 @@ func (b *Breaker) unlock() {
 	defer b.mu.Unlock()
 	for !b.log.calling && len(b.log.queue) > 0 {
 		t := b.log.queue[0]
-		b.log.queue = slices.Delete(b.log.queue, 0, 1)
+		if b.log.queue = b.log.queue[1:]; len(b.log.queue) == 0 {
+			b.log.queue = nil
+		}
 		b.callHook(t)
 	}
 }
@@ -95,6 +97,9 @@ type Transitions struct {
 // Transitions follows the state from now on, until ctx ends. It costs nothing while nobody reads it. [Snapshot.Seq]
 // tells which transitions a snapshot has seen.
 func (b *Breaker) Transitions(ctx context.Context) *Transitions {
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	return &Transitions{ctx, b, b.period.Load().seq}
 }
 

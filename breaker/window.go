@@ -115,7 +115,11 @@ type need struct {
 }
 
 func newNeed(rate float64, least int) need {
-	return need{rate: rate, least: uint64(least), bad: uint32(math.Ceil(rate * float64(least)))}
+	bad := math.Ceil(rate * float64(least))
+	if bad > 0 && (bad-1)/float64(least) >= rate { // the product was rounded up
+		bad--
+	}
+	return need{rate: rate, least: uint64(least), bad: uint32(bad)}
 }
 
 // met reports whether bad calls are enough. all counts all calls, the bad ones included.
@@ -127,7 +131,7 @@ func (n *need) met(e epoch, bad uint64, all func() uint64) bool {
 		return false
 	}
 	total := all()
-	if total >= n.least && float64(bad) >= n.rate*float64(total) {
+	if total >= n.least && float64(bad)/float64(total) >= n.rate {
 		return true
 	}
 	n.known.Store(uint64(e)<<32 | uint64(n.atLeast(total-min(bad, total))))

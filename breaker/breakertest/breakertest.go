@@ -77,8 +77,8 @@ func (o *Options) filled() Options {
 	if o != nil {
 		filled = *o
 	}
-	filled.Histories = cmp.Or(filled.Histories, defaultHistories)
-	filled.Steps = cmp.Or(filled.Steps, defaultSteps)
+	filled.Histories = cmp.Or(max(filled.Histories, 0), defaultHistories)
+	filled.Steps = cmp.Or(max(filled.Steps, 0), defaultSteps)
 	return filled
 }
 

@@ -45,11 +45,8 @@ func (m *model) enter(s breaker.State, at time.Time) {
 
 // open opens for d, or for the usual time if d is 0.
 func (m *model) open(at time.Time, d time.Duration) {
-	switch m.state {
-	case breaker.Closed:
+	if m.state == breaker.Closed {
 		m.streak = 0
-	case breaker.HalfOpen:
-		m.streak++
 	}
 	m.enter(breaker.Open, at)
 	if d == 0 {
@@ -65,6 +62,7 @@ func (m *model) open(at time.Time, d time.Duration) {
 func (m *model) settle() {
 	for _, c := range m.probes { // the oldest comes first
 		if end := c.began.Add(m.o.ProbeTimeout); !time.Now().Before(end) {
+			m.streak++
 			m.open(end, 0)
 			return
 		}
@@ -126,6 +124,7 @@ func (m *model) probed(failed, neutral bool) {
 	switch {
 	case neutral:
 	case failed:
+		m.streak++
 		m.open(time.Now(), 0)
 	default:
 		if m.recovered++; m.recovered == m.o.Probes {

@@ -13,7 +13,8 @@
 // A call that ends with Unavailable, DeadlineExceeded, ResourceExhausted, Internal, Unknown or DataLoss is a failure;
 // the other codes are the server's answer and a success. The cancellation of a call by its caller is neutral. A stream
 // is judged by the first thing that it says: a message, its end, or an error; what comes later counts for nothing,
-// since a stream may be meant to live long.
+// since a stream may be meant to live long, and so does one that is quiet for [Options.Quiet]. Where SlowAfter is shorter
+// than that, a stream whose first message comes later is slow.
 //
 // A call that is refused gets an error with the code Unavailable that wraps a [*breaker.OpenError].
 package grpcbreaker
@@ -21,6 +22,7 @@ package grpcbreaker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -37,7 +39,13 @@ type Options struct {
 	// Failed says whether a code is a failure. It is not asked about OK, nor about what came after the caller had
 	// cancelled. It defaults to the six codes above.
 	Failed func(codes.Code) bool
+	// Quiet is how long a stream may say nothing before it counts for nothing: it may be meant to be quiet. It should be
+	// less than the breakers' ProbeTimeout, or a quiet probe is one that hangs. It defaults to 5 s; negative means for
+	// ever.
+	Quiet time.Duration
 }
+
+const defaultQuiet = 5 * time.Second
 
 // Guard makes interceptors. [New] makes it. It may be used concurrently.
 type Guard struct {
@@ -59,6 +67,9 @@ func New(set *breaker.Set, o *Options) (*Guard, error) {
 	}
 	if g.o.Failed == nil {
 		g.o.Failed = failed
+	}
+	if g.o.Quiet == 0 {
+		g.o.Quiet = defaultQuiet
 	}
 	return g, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -33,7 +34,13 @@ func (g *Guard) Stream(
 		return nil, err
 	}
 	// A caller that leaves a stream ends its context, as grpc demands. Nothing else may ever be heard of the stream.
-	s.stop = context.AfterFunc(ctx, func() { s.judge(status.FromContextError(ctx.Err()).Err()) })
+	s.stop = context.AfterFunc(ctx, func() {
+		defer func() { _ = recover() }() // of Options.Failed: nobody else could, and the process would end
+		s.judge(status.FromContextError(ctx.Err()).Err())
+	})
+	if g.o.Quiet > 0 {
+		s.quiet = time.AfterFunc(g.o.Quiet, func() { s.judged.Do(s.permit.Cancel) })
+	}
 	return s, nil
 }
 
@@ -54,11 +61,13 @@ type stream struct {
 	permit *breaker.Permit
 	judged sync.Once // also makes who comes second wait: what a caller was told has been counted
 	stop   func() bool
+	quiet  *time.Timer // nil if a stream may be quiet for ever
 }
 
 // judge ends the permit with what was heard first. Later it does nothing.
 func (s *stream) judge(err error) {
 	s.judged.Do(func() {
+		defer s.permit.Cancel() // where a func of the caller's panics; does nothing after Done
 		switch {
 		case err == nil, errors.Is(err, io.EOF):
 			s.permit.Done(nil)
@@ -75,6 +84,9 @@ func (s *stream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
 	s.judge(err)
 	s.stop()
+	if s.quiet != nil {
+		s.quiet.Stop()
+	}
 	return err
 }
 

@@ -13,7 +13,7 @@
 //	if errors.Is(err, breaker.ErrOpen) { … } // nothing was sent
 //
 // An error of the transport is a failure, and so is a response with a status of 500 to 599, which the caller gets as it
-// is. The cancellation of a request by its caller is neutral; a deadline that has passed is a failure, also that of
+// is. The cancellation of a request by its context is neutral; a deadline that has passed is a failure, also that of
 // [http.Client.Timeout]. A request ends when its response's header is there; what happens to the body counts for
 // nothing.
 package httpbreaker
@@ -22,7 +22,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"strings"
 
 	"github.com/concordkit/concord/breaker"
 )
@@ -31,8 +33,8 @@ import (
 type Options struct {
 	// Base makes the requests. It defaults to http.DefaultTransport.
 	Base http.RoundTripper
-	// Key returns the key of a request's breaker in the Set. It defaults to the host of its URL, with the port if there is
-	// one.
+	// Key returns the key of a request's breaker in the Set. It defaults to the host of its URL in lower case, with the
+	// port if it is not the usual one of its scheme.
 	Key func(*http.Request) string
 	// Failed says whether a response is a failure. It must not touch the body. It defaults to a status of 500 to 599.
 	Failed func(*http.Response) bool
@@ -57,12 +59,21 @@ func New(set *breaker.Set, o *Options) (*Transport, error) {
 		t.o.Base = http.DefaultTransport
 	}
 	if t.o.Key == nil {
-		t.o.Key = func(r *http.Request) string { return r.URL.Host }
+		t.o.Key = host
 	}
 	if t.o.Failed == nil {
 		t.o.Failed = func(r *http.Response) bool { return r.StatusCode >= 500 && r.StatusCode <= 599 }
 	}
 	return t, nil
+}
+
+// host writes in one way what users of one host write in many.
+func host(r *http.Request) string {
+	name, port := strings.TrimSuffix(strings.ToLower(r.URL.Hostname()), "."), r.URL.Port()
+	if port == "" || r.URL.Scheme == "http" && port == "80" || r.URL.Scheme == "https" && port == "443" {
+		return name
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // StatusError is what a response that failed is to the breaker, for [breaker.Options.Classify]. Callers do not get it.
@@ -85,6 +96,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	err := t.set.Do(r.Context(), t.o.Key(r), func(context.Context) error {
 		called = true
 		resp, failed = t.o.Base.RoundTrip(r)
+		if failed == nil && resp == nil {
+			failed = errors.New("httpbreaker: Base returned neither a response nor an error")
+		}
 		if failed == nil && t.o.Failed(resp) {
 			return &StatusError{resp.StatusCode}
 		}

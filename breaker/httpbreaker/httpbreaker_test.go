@@ -212,3 +212,38 @@ func TestRealServer(t *testing.T) {
 	_, err = get(t.Context(), c, server.URL)
 	require.ErrorIs(t, err, breaker.ErrOpen)
 }
+
+// One host has one breaker, however its name is written.
+func TestOneBreakerPerHost(t *testing.T) {
+	c, set := newClient(t, func(*http.Request) (*http.Response, error) { return answer(200) }, httpbreaker.Options{})
+	for _, url := range []string{"http://api.example", "http://API.example:80", "https://api.example.:443/x", "http://api.example:8080", "http://[::1]:80"} {
+		_, err := get(t.Context(), c, url)
+		require.NoError(t, err)
+	}
+	var keys []string
+	for key := range set.All() {
+		keys = append(keys, key)
+	}
+	require.ElementsMatch(t, []string{"api.example", "api.example:8080", "::1"}, keys)
+}
+
+// A Base that breaks its contract is an error, not a panic.
+func TestNoResponse(t *testing.T) {
+	c, _ := newClient(t, func(*http.Request) (*http.Response, error) { return nil, nil }, httpbreaker.Options{})
+	_, err := get(t.Context(), c, "http://a")
+	require.ErrorContains(t, err, "neither a response nor an error")
+}
+
+// A breaker of the same Set around the client is no second one to get past.
+func TestSameSetTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, set := newClient(t, func(*http.Request) (*http.Response, error) { return answer(200) }, httpbreaker.Options{})
+		require.NoError(t, set.Get("a").Trip("test", time.Second))
+		time.Sleep(time.Second)
+		require.NoError(t, set.Do(t.Context(), "a", func(ctx context.Context) error {
+			_, err := get(ctx, c, "http://a")
+			return err
+		}))
+		require.Equal(t, breaker.Closed, set.Get("a").State())
+	})
+}
