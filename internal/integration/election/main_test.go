@@ -48,8 +48,8 @@ const (
 	ttl = 2 * time.Second
 	// slack is what a loaded machine may add.
 	slack = time.Second
-	// clusterTime is how long a cluster may do without a leader. NATS needs 6 to 10 s.
-	clusterTime = 20 * time.Second
+	// patience is for what must come, however late: a cluster of NATS does without a leader for 6 to 10 s.
+	patience = 20 * time.Second
 )
 
 // node is a candidate in a process of its own.
