@@ -317,10 +317,13 @@ func TestHold(t *testing.T) {
 			p.join(t, fmt.Sprint(i), nil)
 			crash = append(crash, p)
 		}
+		var mu sync.Mutex
 		var held []string
 		f := newProcess(t, b)
 		r := f.follow(t, &members.FollowOptions{Hold: 10 * time.Second, Trace: &members.Trace{
 			Held: func(set string, kept, active int, hold time.Duration) {
+				mu.Lock()
+				defer mu.Unlock()
 				held = append(held, fmt.Sprint(set, " ", kept, " ", active, " ", hold))
 			},
 		}})
@@ -332,8 +335,10 @@ func TestHold(t *testing.T) {
 		time.Sleep(ttl + time.Second)
 		kept := len(r.View().Nodes())
 		require.GreaterOrEqual(t, kept, 3, "five of six vanish: it keeps a half or more")
+		mu.Lock()
 		require.Len(t, held, 1)
 		require.Regexp(t, "cache [1-5] 6 10s", held[0])
+		mu.Unlock()
 		newProcess(t, b).join(t, "7", nil)
 		settle()
 		require.Len(t, r.View().Nodes(), kept+1, "a join is let through")
@@ -353,18 +358,18 @@ func TestEmptyRegistry(t *testing.T) {
 		}
 		p := newProcess(t, s)
 		r := p.follow(t, nil)
-		empty := false
+		var empty atomic.Bool
 		go func() {
 			for c, err := range r.Watch(t.Context()).All(t.Context()) {
 				if err == nil && len(c.New.Nodes()) < 5 {
-					empty = true
+					empty.Store(true)
 				}
 			}
 		}()
 		s.to(second)
 		time.Sleep(4 * ttl)
 		require.Equal(t, "0 1 2 3 4", shown(r))
-		require.False(t, empty, "no follower sees it empty")
+		require.False(t, empty.Load(), "no follower sees it empty")
 	})
 }
 
