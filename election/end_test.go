@@ -57,3 +57,13 @@ func TestHookContextAddsValuesOnly(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
+
+// A campaign that fails as the context ends is told as that end.
+func TestCampaignThatFailsAtTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, b *faulty, locks *lock.Locker) {
+		ctx, cancel := context.WithCancel(t.Context())
+		b.set(func() { b.acquire = func(lock.Claim) error { cancel(); return errFake } })
+		err := election.New(locks, "e", &election.Options{ID: "n"}).Run(ctx, func(context.Context, election.Term) error { return nil })
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}

@@ -286,3 +286,35 @@ func TestInvalidText(t *testing.T) {
 		require.ErrorContains(t, err, "is not UTF-8")
 	}
 }
+
+// Members of a set that the ring refuses have not vanished from it, and count once when a later set is taken.
+func TestRefusedSetCountsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := memlock.New()
+		var ps []*process
+		for i := range 10 {
+			p := newProcess(t, b)
+			p.join(t, fmt.Sprint(i), nil)
+			ps = append(ps, p)
+		}
+		r, err := ring.New(nil, &ring.Options{Placement: ring.Ketama()})
+		require.NoError(t, err)
+		f := newProcess(t, b)
+		var held atomic.Int64
+		require.NoError(t, members.Follow(t.Context(), f.locks, "cache", r, &members.FollowOptions{Trace: &members.Trace{
+			Held: func(string, int, int, time.Duration) { held.Add(1) },
+		}}))
+		odd := newProcess(t, b).join(t, "odd", nil)
+		settle()
+		require.NoError(t, odd.Update(t.Context(), func(n *ring.Node) { n.Weight = 1.5 }))
+		for _, p := range ps[:4] { // while each set is refused
+			p.down.Store(true)
+		}
+		time.Sleep(2 * ttl)
+		require.Len(t, r.View().Nodes(), 11)
+		require.NoError(t, odd.Update(t.Context(), func(n *ring.Node) { n.Weight = 1 }))
+		settle()
+		require.Len(t, r.View().Nodes(), 7, "four of eleven are fewer than half")
+		require.Zero(t, held.Load())
+	})
+}
