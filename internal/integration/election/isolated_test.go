@@ -77,7 +77,7 @@ func TestIsolatedLeader(t *testing.T) { // T1
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		least := time.Hour
-		for i := range trials(t) {
+		for i := range stores.Trials(t) {
 			c := trial{
 				delay: []time.Duration{0, 20, 200}[i%3] * time.Millisecond,
 				phase: time.Duration(rnd.Int64N(int64(ttl))),
@@ -104,7 +104,7 @@ func TestIsolatedLeader(t *testing.T) { // T1
 // Whoever talks to nobody but a server that is cut off must hear of its loss before the others get on.
 func TestLeaderByAServerThatIsCutOff(t *testing.T) { // T1
 	stores.OnClusters(t, func(t *testing.T, s stores.Cluster) {
-		for i := range max(1, trials(t)/15) {
+		for i := range max(1, stores.Trials(t)/15) {
 			name := random()
 			var shifts electiontest.Shifts
 			leader := s.Leader(t)

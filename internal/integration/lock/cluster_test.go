@@ -21,7 +21,7 @@ const electionTime = 20 * time.Second
 // Whoever talks to nobody but a leader that is cut off must hear of the loss before the others get on.
 func TestClientOfALeaderThatIsCutOff(t *testing.T) { // T1
 	stores.OnClusters(t, func(t *testing.T, s stores.Cluster) {
-		for i := range max(1, trials(t)/15) {
+		for i := range max(1, stores.Trials(t)/15) {
 			lead := afterIsolation(t, s, time.Duration(i)*ttl/10)
 			require.Positive(t, lead, "told after the next holder")
 			t.Logf("told %v before the next holder", lead)

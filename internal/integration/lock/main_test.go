@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -29,17 +28,6 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
 	goleak.VerifyTestMain(m)
-}
-
-// trials is how often a test with random phases runs: CONCORD_TRIALS, or a number for CI.
-func trials(t *testing.T) int {
-	v := os.Getenv("CONCORD_TRIALS")
-	if v == "" {
-		return 30
-	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err, "CONCORD_TRIALS")
-	return n
 }
 
 // ttl is long enough that a loaded machine serves a request within a third of it.

@@ -75,7 +75,7 @@ func TestToldBeforeNext(t *testing.T) { // T1
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		least := time.Hour
-		for i := range trials(t) {
+		for i := range stores.Trials(t) {
 			c := trial{
 				delay: []time.Duration{0, 20, 200}[i%3] * time.Millisecond,
 				idle:  time.Duration(rnd.Int64N(int64(ttl * 19 / 20))),

@@ -73,7 +73,7 @@ func TestCancelAtTheInstantOfTheGrant(t *testing.T) { // T6
 		holder, last := direct(t, s), direct(t, s)
 		trace, queued := queueing()
 		waiter := linked(t, s, trace)
-		for i := range trials(t) {
+		for i := range stores.Trials(t) {
 			key := fmt.Sprint("instant-", i)
 			lease := holder.acquire(t, key)
 			ctx, cancel := context.WithCancel(t.Context())
