@@ -23,7 +23,8 @@
 // half-open, at most [Options.Probes] calls are let through, and the rest are refused. The open time grows with every
 // probe that fails and is jittered, so that a thousand processes that opened together do not come back together.
 //
-// [Breaker.Trip], [Breaker.Probe] and [Breaker.Restore] move it along from outside, as a controller would.
+// [Breaker.Trip], [Breaker.Hold], [Breaker.Probe] and [Breaker.Restore] move it along from outside, as a controller would:
+// breaker/fleet is one, for a breaker that a whole fleet has.
 // [Breaker.ForceOpen] and [Breaker.Disable] take it out of all that, until [Breaker.Reset].
 //
 // # What counts
@@ -89,6 +90,9 @@ func newBreaker(name string, o Options) *Breaker {
 
 // Name returns the name that [New] got.
 func (b *Breaker) Name() string { return b.name }
+
+// Options returns what [New] got, with the defaults filled in and 0 where something is off.
+func (b *Breaker) Options() Options { return b.o }
 
 // Do calls fn, which gets ctx, and returns its error. If the breaker refuses the call, fn is not called and the error is an
 // [*OpenError]; if ctx has ended, fn is not called and the error wraps that of ctx. fn runs on the caller's goroutine; what it

@@ -6,18 +6,32 @@ import "time"
 // If it is open already, d begins anew. The reason is for people. It does nothing while the breaker is forced open or
 // disabled. An error wraps ErrInvalid.
 func (b *Breaker) Trip(reason string, d time.Duration) error {
-	if d != 0 {
-		if err := within("open time", d, shortest, longest); err != nil {
+	return b.openFor(why{cause: Manual, reason: reason, openFor: d})
+}
+
+// Hold is Trip for a controller that decides who probes, and when: after d calls are still refused, until Probe or Restore,
+// or for 24 h. [Breaker.Refused] tells whether there is a call to probe with.
+func (b *Breaker) Hold(reason string, d time.Duration) error {
+	return b.openFor(why{cause: Manual, reason: reason, openFor: d, held: true})
+}
+
+func (b *Breaker) openFor(w why) error {
+	if w.openFor != 0 {
+		if err := within("open time", w.openFor, shortest, longest); err != nil {
 			return err
 		}
 	}
 	b.mu.Lock()
 	defer b.unlock()
 	if !b.period.Load().state.held() {
-		b.open(why{cause: Manual, reason: reason, openFor: d})
+		b.open(w)
 	}
 	return nil
 }
+
+// Refused returns a channel that is closed as soon as a call has been refused since the last transition. The next
+// transition makes another one.
+func (b *Breaker) Refused() <-chan struct{} { return b.period.Load().asked }
 
 // Probe ends the open time within 1 ms: the next calls are probes. It does nothing unless the breaker is open.
 func (b *Breaker) Probe(reason string) {

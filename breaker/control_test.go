@@ -89,3 +89,45 @@ func TestOperator(t *testing.T) {
 		calls(t, b, 1, nil)
 	})
 }
+
+func TestHold(t *testing.T) {
+	bubble(t, one(), func(t *testing.T, b *breaker.Breaker) {
+		require.NoError(t, b.Hold("fleet", 2*time.Second))
+		asked := b.Refused()
+		require.False(t, closed(asked))
+		require.Equal(t, 2*time.Second, requireOpen(t, b).RetryAfter())
+		require.True(t, closed(asked))
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 5*time.Second, requireOpen(t, b).RetryAfter(), "nobody knows when")
+		require.Zero(t, b.Snapshot().OpenFor)
+		require.NoError(t, b.Hold("fleet again", time.Second))
+		require.False(t, closed(b.Refused()), "nobody has asked since")
+		require.Equal(t, time.Second, requireOpen(t, b).RetryAfter())
+		b.Probe("mine")
+		time.Sleep(time.Millisecond)
+		p := allow(t, b)
+		p.Done(errDown)
+		require.Equal(t, 10*time.Second, requireOpen(t, b).RetryAfter(), "a probe that failed opens it as always")
+
+		require.NoError(t, b.Hold("fleet", 0))
+		time.Sleep(24*time.Hour + 10*time.Second - 1)
+		requireOpen(t, b)
+		time.Sleep(1)
+		p = allow(t, b)
+		require.ErrorIs(t, b.Hold("bad", -1), breaker.ErrInvalid)
+		p.Done(nil)
+		require.Equal(t, breaker.Closed, b.State())
+		require.NoError(t, b.Hold("fleet", time.Second))
+		b.Restore("fleet")
+		calls(t, b, 1, nil)
+	})
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -13,6 +13,7 @@ type why struct {
 	cause   Cause
 	reason  string
 	openFor time.Duration // 0 means by the rule
+	held    bool          // what comes after openFor is not a probe
 }
 
 // What the engine is told, by outcome.

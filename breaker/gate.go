@@ -43,6 +43,9 @@ func (p *period) refuses(c clock) bool {
 }
 
 func (b *Breaker) refuse(ctx context.Context, p *period) error {
+	if !p.refused.Load() && p.refused.CompareAndSwap(false, true) {
+		close(p.asked)
+	}
 	b.o.Trace.refuse(ctx, p.refusal)
 	return p.refusal
 }

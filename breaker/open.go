@@ -33,8 +33,8 @@ func (e *OpenError) Error() string {
 func (e *OpenError) Unwrap() error { return ErrOpen }
 
 // RetryAfter returns how long to wait, from now, until a call has a chance: the rest of the open time, 0 once it is
-// over. While half-open, and while forced open, nobody knows: then it is the shorter of OpenFor and ProbeTimeout, or
-// MaxOpenFor.
+// over. While half-open, held or forced open, nobody knows: then it is the shorter of OpenFor and ProbeTimeout, or, for
+// forced open, MaxOpenFor.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.period == nil {
 		return 0
@@ -42,7 +42,10 @@ func (e *OpenError) RetryAfter() time.Duration {
 	if e.State != Open {
 		return e.period.again
 	}
-	return e.clock.until(e.period.until)
+	if rest := e.clock.until(e.period.over); rest > 0 {
+		return rest
+	}
+	return e.period.again
 }
 
 // NotApplied returns true: the call was not made, and repeating it does nothing twice.

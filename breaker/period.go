@@ -13,12 +13,15 @@ type period struct {
 	cause   Cause
 	reason  string
 	since   instant
-	until   instant       // end of the open time
+	over    instant       // end of the open time
+	until   instant       // no call is let through before: over, or the end of the hold
 	again   time.Duration // when to come back, where no time is known
 	refusal *OpenError    // what refused calls get
+	asked   chan struct{} // closed by the first call that is refused
+	refused atomic.Bool   // it is
 	window  *window       // nil unless a rate is looked at
 
-	_           [48]byte // what calls write has a cache line of its own
+	_           [24]byte // what calls write has a cache line of its own
 	consecutive atomic.Int64
 	inFlight    atomic.Int64
 	_           [48]byte
@@ -26,7 +29,9 @@ type period struct {
 
 // newPeriod makes a period that begins now. Its caller holds b.mu, or nobody else has b.
 func (b *Breaker) newPeriod(s State, w why) *period {
-	p := &period{state: s, seq: b.log.seq, cause: w.cause, reason: w.reason, since: b.clock.now()}
+	p := &period{
+		state: s, seq: b.log.seq, cause: w.cause, reason: w.reason, since: b.clock.now(), asked: make(chan struct{}),
+	}
 	r := &b.o.Rules
 	switch s {
 	case Closed:
@@ -36,7 +41,12 @@ func (b *Breaker) newPeriod(s State, w why) *period {
 	case HalfOpen:
 		p.again = min(b.o.OpenFor, b.o.ProbeTimeout)
 	case Open:
-		p.until = p.since + instant(w.openFor)
+		p.over = p.since + instant(w.openFor)
+		p.until = p.over
+		if w.held {
+			p.until += instant(longest)
+			p.again = min(b.o.OpenFor, b.o.ProbeTimeout)
+		}
 	case ForcedOpen:
 		p.again = b.o.MaxOpenFor
 	}

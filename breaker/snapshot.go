@@ -11,7 +11,7 @@ type Snapshot struct {
 	Reason string
 	Since  time.Time // when the state began
 
-	// OpenFor is the rest of the open time, if the State is Open. At 0 the next call is a probe.
+	// OpenFor is the rest of the open time, if the State is Open. At 0 the next call is a probe, but after Hold.
 	OpenFor time.Duration
 
 	// Successes, Failures and Slow count calls of the window, if the State is Closed and a rate is looked at. Slow
@@ -34,7 +34,7 @@ func (b *Breaker) Snapshot() Snapshot {
 		Consecutive: int(p.consecutive.Load()), InFlight: int(p.inFlight.Load()),
 	}
 	if p.state == Open {
-		s.OpenFor = b.clock.until(p.until)
+		s.OpenFor = b.clock.until(p.over)
 	}
 	if p.window != nil {
 		e := p.window.epoch(b.clock.now())
