@@ -1,0 +1,291 @@
+package retry
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Attempts is the loop form of a [Policy], made by [Policy.Start]. It is for one goroutine and must not be copied once it is
+// in use.
+//
+// Each attempt ends by Done. A loop that is left by break or return inside an attempt should have deferred Cancel, if the
+// policy has a Timeout or a Trace: else the timer of that attempt runs on, for Timeout at most.
+type Attempts struct {
+	p      *Policy
+	parent context.Context // of the caller
+	base   context.Context // parent, with the mark after the first attempt
+	ctx    context.Context // of the attempt
+	cancel context.CancelFunc
+	ended  func(error) // hook
+	last   error       // of the last attempt
+	err    error       // what Err returns once the loop is over
+	began  time.Time   // zero until somebody wants to know
+	before time.Duration
+	n      int
+	phase  phase
+	maybe  bool // an attempt may have been applied
+}
+
+type phase uint8
+
+const (
+	fresh phase = iota
+	running
+	failed
+	over
+)
+
+// Start begins a loop of attempts. Nothing happens before the first Next.
+func (p *Policy) Start(ctx context.Context) Attempts {
+	if p == nil || p.o.Attempts == 0 { // also for a Policy that is not from New
+		p = standard
+	}
+	if ctx == nil {
+		return Attempts{p: p, phase: over, err: fmt.Errorf("%w: nil context", ErrInvalid)}
+	}
+	return Attempts{p: p, parent: ctx, base: ctx}
+}
+
+// Next reports whether there is an attempt to make, and waits for its time. After an attempt without Done there is none,
+// and Err says so.
+func (a *Attempts) Next() bool {
+	switch a.phase {
+	case fresh:
+		if a.parent.Err() != nil {
+			a.stop(ContextEnded, Verdict{})
+			return false
+		}
+		if a.p.clocked {
+			a.began = time.Now()
+		}
+	case failed:
+		if !a.again() {
+			return false
+		}
+	case running:
+		a.Cancel()
+		return false
+	default:
+		return false
+	}
+	a.n++
+	a.phase = running
+	a.ctx = a.base
+	if a.p.special {
+		a.arm()
+	}
+	return true
+}
+
+// arm calls the hook and sets the timeout.
+func (a *Attempts) arm() {
+	a.ctx, a.ended = a.p.o.Trace.attempt(a.ctx, a.n)
+	timeout := a.p.o.Timeout
+	if timeout == 0 {
+		return
+	}
+	if deadline, ok := a.ctx.Deadline(); ok && time.Until(deadline) <= timeout {
+		return
+	}
+	a.ctx, a.cancel = context.WithTimeout(a.ctx, timeout)
+}
+
+// Number returns the number of the attempt, 1 for the first, 0 before it.
+func (a *Attempts) Number() int { return a.n }
+
+// Context returns the context of the attempt, which ends at its Timeout, and if it has one, at Done. Before the first
+// attempt it is that of Start.
+func (a *Attempts) Context() context.Context {
+	if a.ctx == nil {
+		return a.base
+	}
+	return a.ctx
+}
+
+// Done ends the attempt with its error; nil, which is success, ends the loop. A second Done of an attempt does nothing.
+func (a *Attempts) Done(err error) {
+	if a.phase != running {
+		return
+	}
+	if a.p.special {
+		a.finish(err)
+	}
+	if err != nil {
+		a.last, a.phase = err, failed
+		return
+	}
+	a.phase = over
+	if a.p.o.Budget != nil {
+		a.p.o.Budget.Deposit()
+	}
+}
+
+// Keep leaves the context of the attempt to the caller, who calls release when it is no longer needed: Done and Cancel do
+// not end it, its Timeout still does. It is for results that live on it, such as the body of a response.
+func (a *Attempts) Keep() (release context.CancelFunc) {
+	release, a.cancel = a.cancel, nil
+	if release == nil {
+		release = func() {}
+	}
+	return release
+}
+
+// Cancel ends an attempt that has no Done, and the loop: it is for a defer. Otherwise it does nothing.
+func (a *Attempts) Cancel() {
+	if a.phase == running {
+		a.phase, a.err = over, fmt.Errorf("%w: attempt %d without Done", ErrInvalid, a.n)
+		a.finish(a.err)
+	}
+}
+
+func (a *Attempts) finish(err error) {
+	if a.cancel != nil {
+		a.cancel()
+		a.cancel = nil
+	}
+	if a.ended != nil {
+		a.ended(unmarked(err))
+		a.ended = nil
+	}
+}
+
+// Err returns nil after an attempt that succeeded, and an [*Error] after the last one that failed, also where the loop
+// was left early. Before the first Next, and within an attempt, it is an error that wraps [ErrInvalid].
+func (a *Attempts) Err() error {
+	switch a.phase {
+	case fresh:
+		return fmt.Errorf("%w: Err before Next", ErrInvalid)
+	case running:
+		a.Cancel()
+	case failed:
+		a.stop(LoopLeft, Verdict{})
+	}
+	return a.err
+}
+
+// again decides on another attempt, and waits for it.
+func (a *Attempts) again() bool {
+	o := &a.p.o
+	j := o.judge(a.last)
+	a.maybe = a.maybe || j.Applied != NotApplied
+	if a.base == a.parent { // after the first attempt
+		depth := Depth(a.parent)
+		if depth > 0 && !o.Nested {
+			return a.stop(a.final(j, NestedRetry), j.Verdict)
+		}
+		if why := a.final(j, 0); why != 0 {
+			return a.stop(why, j.Verdict)
+		}
+		a.base = deeper(a.parent, depth)
+	} else if why := a.final(j, 0); why != 0 {
+		return a.stop(why, j.Verdict)
+	}
+	wait := a.wait(j)
+	if why := a.fits(wait); why != 0 {
+		return a.stop(why, j.Verdict)
+	}
+	if o.Budget != nil && !o.Budget.Withdraw() { // last, so that what is not retried takes nothing
+		return a.stop(BudgetEmpty, j.Verdict)
+	}
+	if o.Trace != nil {
+		o.Trace.wait(a.parent, Wait{Attempt: a.n, For: wait, Err: unmarked(a.last), Reason: j.Reason})
+	}
+	a.before = wait
+	if !sleep(a.parent, wait) {
+		return a.stop(ContextEnded, j.Verdict)
+	}
+	return true
+}
+
+// final returns why there is no attempt after the last one, whatever the wait, or otherwise.
+func (a *Attempts) final(j judgement, otherwise StopCause) StopCause {
+	o := &a.p.o
+	switch {
+	case a.parent.Err() != nil:
+		return ContextEnded
+	case j.Decision == Stop:
+		return PermanentError
+	case j.open && !o.AwaitOpen:
+		return BreakerOpen
+	case o.Unsafe && j.Applied != NotApplied:
+		return UnsafeRepeat
+	case a.n >= o.Attempts:
+		return OutOfAttempts
+	case j.After > o.MaxRetryAfter:
+		return RetryAfterTooLong
+	}
+	return otherwise
+}
+
+// wait returns the time to the next attempt.
+func (a *Attempts) wait(j judgement) time.Duration {
+	o := &a.p.o
+	if j.open { // whoever waits for a breaker wants to be there when it lets a probe through
+		return j.After
+	}
+	d := o.delay(a.n, a.before)
+	if j.After > 0 {
+		d = max(d, o.later(j.After))
+	}
+	return d
+}
+
+// fits returns why a wait cannot end in time, or 0.
+func (a *Attempts) fits(wait time.Duration) StopCause {
+	deadline, bounded := a.parent.Deadline()
+	if !bounded && wait == 0 && a.p.o.Elapsed == 0 {
+		return 0
+	}
+	now := time.Now()
+	if a.began.IsZero() {
+		a.began = now
+	}
+	if bounded && deadline.Sub(now) <= wait {
+		return PastDeadline
+	}
+	if a.p.o.Elapsed > 0 && now.Sub(a.began) > a.p.o.Elapsed-wait {
+		return OutOfTime
+	}
+	return 0
+}
+
+// sleep reports whether ctx has not ended in d.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil // both may be ready
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// stop ends the loop with an error, and returns false for Next.
+func (a *Attempts) stop(why StopCause, v Verdict) bool {
+	e := &Error{
+		Attempts: a.n, Stop: why, Reason: v.Reason, Last: unmarked(a.last),
+		notApplied: !a.maybe && why != LoopLeft, retryAfter: max(0, v.After),
+	}
+	switch why {
+	case ContextEnded:
+		e.cause = context.Cause(a.parent)
+	case BudgetEmpty:
+		e.budget = a.p.o.Budget.Name()
+	}
+	if !a.began.IsZero() {
+		e.stopped = time.Now()
+		e.Elapsed = e.stopped.Sub(a.began)
+	} else if e.retryAfter > 0 {
+		e.stopped = time.Now()
+	}
+	a.phase, a.err = over, e
+	if a.p.o.Trace != nil {
+		a.p.o.Trace.stop(a.parent, e)
+	}
+	return false
+}
