@@ -14,17 +14,21 @@ import (
 type Attempts struct {
 	p      *Policy
 	parent context.Context // of the caller
-	base   context.Context // parent, with the mark after the first attempt
 	ctx    context.Context // of the attempt
-	cancel context.CancelFunc
-	ended  func(error) // hook
-	last   error       // of the last attempt
-	err    error       // what Err returns once the loop is over
-	began  time.Time   // zero until somebody wants to know
-	before time.Duration
+	err    error           // of the last attempt, or once the loop is over what Err returns
+	rare   *rare           // what most calls do without
 	n      int
 	phase  phase
 	maybe  bool // an attempt may have been applied
+}
+
+// rare is the part of Attempts that is not on the stack.
+type rare struct {
+	mark   repetition // the context of attempts after the first
+	cancel context.CancelFunc
+	ended  func(error) // hook
+	began  time.Time   // zero until somebody wants to know
+	before time.Duration
 }
 
 type phase uint8
@@ -41,54 +45,63 @@ func (p *Policy) Start(ctx context.Context) Attempts {
 	if p == nil || p.o.Attempts == 0 { // also for a Policy that is not from New
 		p = standard
 	}
-	if ctx == nil {
-		return Attempts{p: p, phase: over, err: fmt.Errorf("%w: nil context", ErrInvalid)}
-	}
-	return Attempts{p: p, parent: ctx, base: ctx}
+	return Attempts{p: p, parent: ctx, ctx: ctx}
 }
 
 // Next reports whether there is an attempt to make, and waits for its time. After an attempt without Done there is none,
 // and Err says so.
 func (a *Attempts) Next() bool {
+	return a.phase != over && a.next() // the end of a loop that succeeded is inlined
+}
+
+func (a *Attempts) next() bool {
 	switch a.phase {
 	case fresh:
-		if a.parent.Err() != nil {
-			a.stop(ContextEnded, Verdict{})
-			return false
-		}
-		if a.p.clocked {
-			a.began = time.Now()
+		if a.parent == nil || a.parent.Err() != nil {
+			return a.refuse()
 		}
 	case failed:
 		if !a.again() {
 			return false
 		}
-	case running:
-		a.Cancel()
-		return false
 	default:
+		a.Cancel()
 		return false
 	}
 	a.n++
 	a.phase = running
-	a.ctx = a.base
-	if a.p.special {
+	if !a.p.plain {
 		a.arm()
 	}
 	return true
 }
 
+// refuse ends the loop before the first attempt.
+func (a *Attempts) refuse() bool {
+	if a.parent == nil {
+		a.phase, a.err = over, fmt.Errorf("%w: nil context", ErrInvalid)
+		return false
+	}
+	return a.stop(ContextEnded, Verdict{})
+}
+
 // arm calls the hook and sets the timeout.
 func (a *Attempts) arm() {
-	a.ctx, a.ended = a.p.o.Trace.attempt(a.ctx, a.n)
-	timeout := a.p.o.Timeout
-	if timeout == 0 {
+	base := a.parent
+	if a.n == 1 {
+		a.rare = &rare{began: time.Now()}
+	} else {
+		base = &a.rare.mark
+	}
+	o := &a.p.o
+	a.ctx, a.rare.ended = o.Trace.attempt(base, a.n)
+	if o.Timeout == 0 {
 		return
 	}
-	if deadline, ok := a.ctx.Deadline(); ok && time.Until(deadline) <= timeout {
+	if deadline, ok := a.ctx.Deadline(); ok && time.Until(deadline) <= o.Timeout {
 		return
 	}
-	a.ctx, a.cancel = context.WithTimeout(a.ctx, timeout)
+	a.ctx, a.rare.cancel = context.WithTimeout(a.ctx, o.Timeout)
 }
 
 // Number returns the number of the attempt, 1 for the first, 0 before it.
@@ -96,23 +109,27 @@ func (a *Attempts) Number() int { return a.n }
 
 // Context returns the context of the attempt, which ends at its Timeout, and if it has one, at Done. Before the first
 // attempt it is that of Start.
-func (a *Attempts) Context() context.Context {
-	if a.ctx == nil {
-		return a.base
-	}
-	return a.ctx
-}
+func (a *Attempts) Context() context.Context { return a.ctx }
 
 // Done ends the attempt with its error; nil, which is success, ends the loop. A second Done of an attempt does nothing.
 func (a *Attempts) Done(err error) {
 	if a.phase != running {
 		return
 	}
-	if a.p.special {
-		a.finish(err)
+	if err == nil && a.p.bare { // inlined
+		a.phase = over
+		return
 	}
+	a.done(err)
+}
+
+func (a *Attempts) done(err error) {
+	if !a.p.plain {
+		a.release(err)
+	}
+	a.err = err
 	if err != nil {
-		a.last, a.phase = err, failed
+		a.phase = failed
 		return
 	}
 	a.phase = over
@@ -124,41 +141,57 @@ func (a *Attempts) Done(err error) {
 // Keep leaves the context of the attempt to the caller, who calls release when it is no longer needed: Done and Cancel do
 // not end it, its Timeout still does. It is for results that live on it, such as the body of a response.
 func (a *Attempts) Keep() (release context.CancelFunc) {
-	release, a.cancel = a.cancel, nil
-	if release == nil {
-		release = func() {}
+	if a.rare == nil || a.rare.cancel == nil {
+		return func() {}
 	}
+	release, a.rare.cancel = a.rare.cancel, nil
 	return release
 }
 
 // Cancel ends an attempt that has no Done, and the loop: it is for a defer. Otherwise it does nothing.
 func (a *Attempts) Cancel() {
 	if a.phase == running {
-		a.phase, a.err = over, fmt.Errorf("%w: attempt %d without Done", ErrInvalid, a.n)
-		a.finish(a.err)
+		a.abandon()
 	}
 }
 
-func (a *Attempts) finish(err error) {
-	if a.cancel != nil {
-		a.cancel()
-		a.cancel = nil
+func (a *Attempts) abandon() {
+	a.phase, a.err = over, fmt.Errorf("%w: attempt %d without Done", ErrInvalid, a.n)
+	a.release(a.err)
+}
+
+// release ends what arm began.
+func (a *Attempts) release(err error) {
+	r := a.rare
+	if r == nil {
+		return
 	}
-	if a.ended != nil {
-		a.ended(unmarked(err))
-		a.ended = nil
+	if r.cancel != nil {
+		r.cancel()
+		r.cancel = nil
+	}
+	if r.ended != nil {
+		r.ended(unmarked(err))
+		r.ended = nil
 	}
 }
 
 // Err returns nil after an attempt that succeeded, and an [*Error] after the last one that failed, also where the loop
 // was left early. Before the first Next, and within an attempt, it is an error that wraps [ErrInvalid].
 func (a *Attempts) Err() error {
+	if a.phase == over {
+		return a.err
+	}
+	return a.left()
+}
+
+func (a *Attempts) left() error {
 	switch a.phase {
 	case fresh:
 		return fmt.Errorf("%w: Err before Next", ErrInvalid)
 	case running:
-		a.Cancel()
-	case failed:
+		a.abandon()
+	default:
 		a.stop(LoopLeft, Verdict{})
 	}
 	return a.err
@@ -167,19 +200,13 @@ func (a *Attempts) Err() error {
 // again decides on another attempt, and waits for it.
 func (a *Attempts) again() bool {
 	o := &a.p.o
-	j := o.judge(a.last)
+	j := o.judge(a.err)
 	a.maybe = a.maybe || j.Applied != NotApplied
-	if a.base == a.parent { // after the first attempt
-		depth := Depth(a.parent)
-		if depth > 0 && !o.Nested {
-			return a.stop(a.final(j, NestedRetry), j.Verdict)
-		}
-		if why := a.final(j, 0); why != 0 {
-			return a.stop(why, j.Verdict)
-		}
-		a.base = deeper(a.parent, depth)
-	} else if why := a.final(j, 0); why != 0 {
+	if why := a.final(j); why != 0 {
 		return a.stop(why, j.Verdict)
+	}
+	if a.n == 1 && !a.deepen() {
+		return a.stop(NestedRetry, j.Verdict)
 	}
 	wait := a.wait(j)
 	if why := a.fits(wait); why != 0 {
@@ -189,17 +216,32 @@ func (a *Attempts) again() bool {
 		return a.stop(BudgetEmpty, j.Verdict)
 	}
 	if o.Trace != nil {
-		o.Trace.wait(a.parent, Wait{Attempt: a.n, For: wait, Err: unmarked(a.last), Reason: j.Reason})
+		o.Trace.wait(a.parent, Wait{Attempt: a.n, For: wait, Err: unmarked(a.err), Reason: j.Reason})
 	}
-	a.before = wait
+	a.rare.before = wait
 	if !sleep(a.parent, wait) {
 		return a.stop(ContextEnded, j.Verdict)
 	}
+	a.err = nil
 	return true
 }
 
-// final returns why there is no attempt after the last one, whatever the wait, or otherwise.
-func (a *Attempts) final(j judgement, otherwise StopCause) StopCause {
+// deepen makes the context of the attempts to come, and reports whether there may be any below those of other layers.
+func (a *Attempts) deepen() bool {
+	depth := Depth(a.parent)
+	if depth > 0 && !a.p.o.Nested {
+		return false
+	}
+	if a.rare == nil {
+		a.rare = new(rare)
+	}
+	a.rare.mark = repetition{a.parent, depth + 1}
+	a.ctx = &a.rare.mark
+	return true
+}
+
+// final returns why there is no attempt after the last one, whatever the wait, or 0.
+func (a *Attempts) final(j judgement) StopCause {
 	o := &a.p.o
 	switch {
 	case a.parent.Err() != nil:
@@ -215,7 +257,7 @@ func (a *Attempts) final(j judgement, otherwise StopCause) StopCause {
 	case j.After > o.MaxRetryAfter:
 		return RetryAfterTooLong
 	}
-	return otherwise
+	return 0
 }
 
 // wait returns the time to the next attempt.
@@ -224,7 +266,7 @@ func (a *Attempts) wait(j judgement) time.Duration {
 	if j.open { // whoever waits for a breaker wants to be there when it lets a probe through
 		return j.After
 	}
-	d := o.delay(a.n, a.before)
+	d := o.delay(a.n, a.rare.before)
 	if j.After > 0 {
 		d = max(d, o.later(j.After))
 	}
@@ -238,13 +280,13 @@ func (a *Attempts) fits(wait time.Duration) StopCause {
 		return 0
 	}
 	now := time.Now()
-	if a.began.IsZero() {
-		a.began = now
+	if a.rare.began.IsZero() {
+		a.rare.began = now
 	}
 	if bounded && deadline.Sub(now) <= wait {
 		return PastDeadline
 	}
-	if a.p.o.Elapsed > 0 && now.Sub(a.began) > a.p.o.Elapsed-wait {
+	if a.p.o.Elapsed > 0 && now.Sub(a.rare.began) > a.p.o.Elapsed-wait {
 		return OutOfTime
 	}
 	return 0
@@ -268,7 +310,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // stop ends the loop with an error, and returns false for Next.
 func (a *Attempts) stop(why StopCause, v Verdict) bool {
 	e := &Error{
-		Attempts: a.n, Stop: why, Reason: v.Reason, Last: unmarked(a.last),
+		Attempts: a.n, Stop: why, Reason: v.Reason, Last: unmarked(a.err),
 		notApplied: !a.maybe && why != LoopLeft, retryAfter: max(0, v.After),
 	}
 	switch why {
@@ -277,11 +319,11 @@ func (a *Attempts) stop(why StopCause, v Verdict) bool {
 	case BudgetEmpty:
 		e.budget = a.p.o.Budget.Name()
 	}
-	if !a.began.IsZero() {
+	if began := a.rare != nil && !a.rare.began.IsZero(); began || e.retryAfter > 0 {
 		e.stopped = time.Now()
-		e.Elapsed = e.stopped.Sub(a.began)
-	} else if e.retryAfter > 0 {
-		e.stopped = time.Now()
+		if began {
+			e.Elapsed = e.stopped.Sub(a.rare.began)
+		}
 	}
 	a.phase, a.err = over, e
 	if a.p.o.Trace != nil {

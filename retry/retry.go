@@ -65,12 +65,12 @@ var ErrInvalid = errors.New("retry: invalid")
 // Policy says what is retried, when and how often. [New] makes it. It does not change, and its methods may be called
 // concurrently. A nil *Policy is that of New(nil).
 type Policy struct {
-	o       Options
-	clocked bool // whether something wants to know when the first attempt began
-	special bool // whether an attempt needs more than its context
+	o     Options
+	plain bool // an attempt needs nothing but its context, and nobody wants to know when it began
+	bare  bool // moreover, nobody wants to know that it succeeded
 }
 
-var standard = &Policy{o: mustFill(Options{})}
+var standard = newPolicy(mustFill(Options{}))
 
 // New returns a Policy. The first value of o that breaks its rule is an error that wraps [ErrInvalid].
 func New(o *Options) (*Policy, error) {
@@ -81,11 +81,12 @@ func New(o *Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Policy{
-		o:       filled,
-		clocked: filled.Elapsed > 0 || filled.Timeout > 0 || filled.Trace != nil,
-		special: filled.Timeout > 0 || filled.Trace != nil,
-	}, nil
+	return newPolicy(filled), nil
+}
+
+func newPolicy(o Options) *Policy {
+	plain := o.Elapsed == 0 && o.Timeout == 0 && o.Trace == nil
+	return &Policy{o: o, plain: plain, bare: plain && o.Budget == nil}
 }
 
 // Do calls fn until it succeeds or p gives up, and returns nil or an [*Error]. It is p.Do for those who have a policy that

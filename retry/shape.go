@@ -46,13 +46,7 @@ func read(err error) (r reading) {
 
 // walk goes down the tree as [errors.As] does.
 func (r *reading) walk(err error) {
-	for err != nil {
-		// One switch: its cases are looked up at once, and most errors have none of them.
-		switch err.(type) {
-		case *mark, *Error, notApplier, unknownMarker, afterTeller, unwrapper, joined:
-		default:
-			return
-		}
+	for speaks(err) {
 		if r.note(err); r.inner != nil {
 			return // what lies below belongs to a policy that has judged it
 		}
@@ -68,6 +62,15 @@ func (r *reading) walk(err error) {
 			return
 		}
 	}
+}
+
+// speaks reports whether there is anything to find in err. Its cases are looked up at once, and most errors have none.
+func speaks(err error) bool {
+	switch err.(type) {
+	case *mark, *Error, notApplier, unknownMarker, afterTeller, unwrapper, joined:
+		return true
+	}
+	return false
 }
 
 func (r *reading) note(err error) {

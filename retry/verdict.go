@@ -80,6 +80,9 @@ type judgement struct {
 
 // judge asks the marks of the func, the classifier and the error, in this order.
 func (o *Options) judge(err error) judgement {
+	if o.Classify == nil && !speaks(err) {
+		return judgement{}
+	}
 	said := read(err)
 	if said.marked {
 		return judgement{Verdict: said.verdict()}
