@@ -76,7 +76,9 @@ type SharedBudget struct {
 	once   sync.Once
 	given  error // what Close returns
 
-	target int64 // how many to hold after the next lease; of the goroutine
+	// Of the goroutine:
+	target  int64 // how many to hold after the next lease
+	settled int64 // spent when settle was last called
 }
 
 // NewSharedBudget returns a budget that leases from the bucket of that name, 1 to 256 bytes of UTF-8, in pool. It does not wait
@@ -115,7 +117,7 @@ func (s *SharedBudget) Deposit() {}
 func (s *SharedBudget) Withdraw() bool {
 	for {
 		held := s.held.Load()
-		if held <= s.low.Load() {
+		if held-1 <= s.low.Load() { // before the last is spent
 			s.ask()
 		}
 		if held <= 0 || s.closed.Load() {
@@ -160,31 +162,27 @@ func (s *SharedBudget) Close(ctx context.Context) error {
 // run leases and gives back until ctx ends.
 func (s *SharedBudget) run(ctx context.Context) {
 	defer close(s.done)
+	for s.lease(ctx) && s.await(ctx) {
+	}
+	s.given = s.give(context.Background(), s.held.Swap(0))
+}
+
+// await waits until somebody asks for more, and settles meanwhile. It reports whether to go on.
+func (s *SharedBudget) await(ctx context.Context) bool {
 	hold := time.NewTimer(s.o.Hold)
 	defer hold.Stop()
-	before := int64(0) // spent at the last tick
-	for s.lease(ctx) {
-		if s.held.Load() > int64(s.o.Chunk) {
-			hold.Reset(s.o.Hold)
-		} else {
-			hold.Stop()
-		}
-		for wait := true; wait; {
-			select {
-			case <-ctx.Done():
-				wait = false
-			case <-s.wake:
-				wait = false
-			case <-hold.C:
-				spent := s.spent.Load()
-				s.settle(ctx, spent-before)
-				if before = spent; s.held.Load() > int64(s.o.Chunk) {
-					hold.Reset(s.o.Hold)
-				}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.wake:
+			return true
+		case <-hold.C:
+			if s.settle(ctx); s.held.Load() > int64(s.o.Chunk) {
+				hold.Reset(s.o.Hold)
 			}
 		}
 	}
-	s.given = s.give(context.Background(), s.held.Swap(0))
 }
 
 // lease fills up to the target, and reports whether to go on. It paces itself while the pool is empty or away.
@@ -214,8 +212,10 @@ func (s *SharedBudget) lease(ctx context.Context) bool {
 }
 
 // settle goes by what was spent in the last Hold, and gives the rest back.
-func (s *SharedBudget) settle(ctx context.Context, spent int64) {
-	s.target = min(max(2*spent, int64(s.o.Chunk)), s.most())
+func (s *SharedBudget) settle(ctx context.Context) {
+	spent := s.spent.Load()
+	s.target = min(max(2*(spent-s.settled), int64(s.o.Chunk)), s.most())
+	s.settled = spent
 	s.low.Store(s.target / 2)
 	for {
 		held := s.held.Load()
