@@ -132,7 +132,10 @@ func (r *race[T]) end(n int, v T, err error) {
 	} else if n == 1 && r.winner == 0 {
 		r.value, r.err = v, err
 	}
-	if r.ended++; won || r.ended == len(r.lanes) { // hedging is not for failures: nothing begins after the last
+	if r.ended++; r.ended == len(r.lanes) { // hedging is not for failures: nothing begins after the last
+		r.close()
+	}
+	if won {
 		r.stop(n)
 	}
 	r.mu.Unlock()
@@ -152,13 +155,18 @@ func (r *race[T]) abort(n int, panicked any) {
 
 // stop ends all attempts but one. The caller holds r.mu.
 func (r *race[T]) stop(but int) {
-	r.over = true
-	r.timer.Stop()
+	r.close()
 	for i, cancel := range r.lanes {
 		if i+1 != but {
 			cancel(ErrLost)
 		}
 	}
+}
+
+// close lets no other attempt begin. The caller holds r.mu.
+func (r *race[T]) close() {
+	r.over = true
+	r.timer.Stop()
 }
 
 // finish leaves nothing running, and nothing open that no caller got.

@@ -185,7 +185,8 @@ func (s *SharedBudget) await(ctx context.Context) bool {
 	}
 }
 
-// lease fills up to the target, and reports whether to go on. It paces itself while the pool is empty or away.
+// lease fills up to the target, or where the pool does not give that, at least to a Chunk. While the pool is empty or away it
+// asks less and less often. It reports whether to go on.
 func (s *SharedBudget) lease(ctx context.Context) bool {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		want := s.target - s.held.Load()
@@ -199,12 +200,10 @@ func (s *SharedBudget) lease(ctx context.Context) bool {
 			s.target = min(2*s.target, s.most()) // a process that asks again before it has settled is busy
 			return true
 		}
-		if !sleep(ctx, between(pause/2, pause)) {
+		if !sleep(ctx, between(pause/2, pause)) { // also with a Chunk: who is busy comes back at once
 			return false
 		}
-		select {
-		case <-s.wake: // somebody still wants more
-		default:
+		if s.held.Load() >= int64(s.o.Chunk) {
 			return true
 		}
 	}
