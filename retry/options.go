@@ -90,14 +90,6 @@ func (o Options) filled() (Options, error) {
 	return o, nil
 }
 
-func mustFill(o Options) Options {
-	filled, err := o.filled()
-	if err != nil {
-		panic(err)
-	}
-	return filled
-}
-
 func within[T int | time.Duration](name string, v, least, most T) error {
 	if v < least || v > most {
 		return fmt.Errorf("%w: %s %v: want %v to %v", ErrInvalid, name, v, least, most)

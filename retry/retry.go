@@ -70,7 +70,7 @@ type Policy struct {
 	bare  bool // moreover, nobody wants to know that it succeeded
 }
 
-var standard = newPolicy(mustFill(Options{}))
+var standard, _ = New(nil) // there is nothing to refuse
 
 // New returns a Policy. The first value of o that breaks its rule is an error that wraps [ErrInvalid].
 func New(o *Options) (*Policy, error) {
@@ -81,12 +81,8 @@ func New(o *Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPolicy(filled), nil
-}
-
-func newPolicy(o Options) *Policy {
-	plain := o.Elapsed == 0 && o.Timeout == 0 && o.Trace == nil
-	return &Policy{o: o, plain: plain, bare: plain && o.Budget == nil}
+	plain := filled.Elapsed == 0 && filled.Timeout == 0 && filled.Trace == nil
+	return &Policy{o: filled, plain: plain, bare: plain && filled.Budget == nil}, nil
 }
 
 // Do calls fn until it succeeds or p gives up, and returns nil or an [*Error]. It is p.Do for those who have a policy that

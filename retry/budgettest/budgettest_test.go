@@ -2,6 +2,7 @@ package budgettest_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,9 +49,9 @@ func TestControls(t *testing.T) {
 		pool   func(p *membudget.Pool) wrong
 	}{
 		"overspends": {"shared budgets never overspend", func(p *membudget.Pool) wrong {
-			taken := 0
+			var taken atomic.Int64
 			return wrong{take: func(ctx context.Context, b retry.Bucket, n int) (int, error) {
-				if taken++; taken%5 == 0 {
+				if taken.Add(1)%5 == 0 {
 					return n, nil // not deducted
 				}
 				return p.Take(ctx, b, n)
