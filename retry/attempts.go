@@ -18,6 +18,7 @@ type Attempts struct {
 	err    error           // of the last attempt, or once the loop is over what Err returns
 	rare   *rare           // what most calls do without
 	n      int
+	before time.Duration // the last wait
 	phase  phase
 	maybe  bool // an attempt may have been applied
 }
@@ -28,7 +29,6 @@ type rare struct {
 	cancel context.CancelFunc
 	ended  func(error) // hook
 	began  time.Time   // zero until somebody wants to know
-	before time.Duration
 }
 
 type phase uint8
@@ -202,13 +202,13 @@ func (a *Attempts) again() bool {
 	o := &a.p.o
 	j := o.judge(a.err)
 	a.maybe = a.maybe || j.Applied != NotApplied
-	if why := a.final(j); why != 0 {
+	if why := a.final(&j); why != 0 {
 		return a.stop(why, j.Verdict)
 	}
 	if a.n == 1 && !a.deepen() {
 		return a.stop(NestedRetry, j.Verdict)
 	}
-	wait := a.wait(j)
+	wait := a.wait(&j)
 	if why := a.fits(wait); why != 0 {
 		return a.stop(why, j.Verdict)
 	}
@@ -218,7 +218,7 @@ func (a *Attempts) again() bool {
 	if o.Trace != nil {
 		o.Trace.wait(a.parent, Wait{Attempt: a.n, For: wait, Err: unmarked(a.err), Reason: j.Reason})
 	}
-	a.rare.before = wait
+	a.before = wait
 	if !sleep(a.parent, wait) {
 		return a.stop(ContextEnded, j.Verdict)
 	}
@@ -241,7 +241,7 @@ func (a *Attempts) deepen() bool {
 }
 
 // final returns why there is no attempt after the last one, whatever the wait, or 0.
-func (a *Attempts) final(j judgement) StopCause {
+func (a *Attempts) final(j *judgement) StopCause {
 	o := &a.p.o
 	switch {
 	case a.parent.Err() != nil:
@@ -261,12 +261,12 @@ func (a *Attempts) final(j judgement) StopCause {
 }
 
 // wait returns the time to the next attempt.
-func (a *Attempts) wait(j judgement) time.Duration {
+func (a *Attempts) wait(j *judgement) time.Duration {
 	o := &a.p.o
 	if j.open { // whoever waits for a breaker wants to be there when it lets a probe through
 		return j.After
 	}
-	d := o.delay(a.n, a.rare.before)
+	d := o.delay(a.n, a.before)
 	if j.After > 0 {
 		d = max(d, o.later(j.After))
 	}

@@ -54,7 +54,7 @@ func (o BudgetOptions) filled() (BudgetOptions, error) {
 	return o, within("PerSecond", o.PerSecond, 0, maxTokens)
 }
 
-// TokenBudget is a bucket of tokens in this process. [NewBudget] makes it. Its methods may be called concurrently; they take no
+// TokenBudget is a bucket of tokens in this process. [NewBudget] makes it. Its methods may be called concurrently and take no
 // lock.
 type TokenBudget struct {
 	name      string

@@ -8,11 +8,17 @@ import (
 // Error is how a policy gives up. Its Last and the cause of the context that stopped it are found by [errors.Is] and
 // [errors.As].
 type Error struct {
-	Attempts int           // that were made
-	Elapsed  time.Duration // from the first attempt; where there is neither an Elapsed, a Timeout nor a Trace, from the first wait
-	Stop     StopCause     // why there was no other
-	Reason   string        // what the verdict about Last gave
-	Last     error         // of the last attempt; nil if there was none
+	// Attempts is how many were made.
+	Attempts int
+	// Elapsed is the time from the first attempt. A policy without Elapsed, Timeout and Trace reads no clock there: then it
+	// is the time from the end of the first attempt that was followed by a wait, or 0.
+	Elapsed time.Duration
+	// Stop is why there was no other attempt.
+	Stop StopCause
+	// Reason is what the verdict about Last gave.
+	Reason string
+	// Last is the error of the last attempt; nil if there was none.
+	Last error
 
 	cause      error  // of the context
 	budget     string // its name

@@ -1,8 +1,10 @@
 package retry_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,4 +65,14 @@ func TestTraceEnds(t *testing.T) {
 		"a attempt 1", "a end 1: retry: invalid: attempt 1 without Done",
 		"a stop: context ended",
 	}, log)
+}
+
+func TestLogTrace(t *testing.T) {
+	var out bytes.Buffer
+	log := retry.LogTrace(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log.Stop(t.Context(), &retry.Error{Stop: retry.ContextEnded, Last: errDown, Reason: "503"})
+	require.Contains(t, out.String(), `level=INFO msg="gave up" component=retry`)
+	require.Contains(t, out.String(), "reason=503")
+	log.Hedge(t.Context(), 2)
+	require.Contains(t, out.String(), "level=DEBUG msg=hedged component=retry attempt=2")
 }
