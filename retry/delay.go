@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Jitter is how delays are spread, so that callers that failed together do not come back together. In a delay of d, which
-// is Delay doubled for each retry, at most MaxDelay:
+// Jitter is how delays are spread, so that callers that failed together do not come back together. It makes a wait of d, which
+// is Delay doubled for each retry after the first, at most MaxDelay.
 type Jitter uint8
 
 // The kinds of jitter. All but NoJitter also put up to a tenth on top of a wait that an error asked for.
