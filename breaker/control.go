@@ -29,9 +29,18 @@ func (b *Breaker) openFor(w why) error {
 	return nil
 }
 
-// Refused returns a channel that is closed as soon as a call has been refused since the last transition. The next
-// transition makes another one.
-func (b *Breaker) Refused() <-chan struct{} { return b.period.Load().asked }
+// Refused returns a channel that is closed when the next call is refused. Ask again after a transition: calls close only what
+// was asked for in the state in which they are refused.
+func (b *Breaker) Refused() <-chan struct{} {
+	p := b.period.Load()
+	for {
+		if c := p.refused.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		p.refused.CompareAndSwap(nil, &c)
+	}
+}
 
 // Probe ends the open time within 1 ms: the next calls are probes. It does nothing unless the breaker is open.
 func (b *Breaker) Probe(reason string) {

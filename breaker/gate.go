@@ -43,8 +43,8 @@ func (p *period) refuses(c clock) bool {
 }
 
 func (b *Breaker) refuse(ctx context.Context, p *period) error {
-	if !p.refused.Load() && p.refused.CompareAndSwap(false, true) {
-		close(p.asked)
+	if c := p.refused.Load(); c != nil && p.refused.CompareAndSwap(c, nil) {
+		close(*c)
 	}
 	b.o.Trace.refuse(ctx, p.refusal)
 	return p.refusal

@@ -17,11 +17,11 @@ type period struct {
 	until   instant       // no call is let through before: over, or the end of the hold
 	again   time.Duration // when to come back, where no time is known
 	refusal *OpenError    // what refused calls get
-	asked   chan struct{} // closed by the first call that is refused
-	refused atomic.Bool   // it is
 	window  *window       // nil unless a rate is looked at
 
-	_           [24]byte // what calls write has a cache line of its own
+	refused atomic.Pointer[chan struct{}] // closed by the next call that is refused; nil while nobody waits for one
+
+	_           [32]byte // what calls write has a cache line of its own
 	consecutive atomic.Int64
 	inFlight    atomic.Int64
 	_           [48]byte
@@ -29,9 +29,7 @@ type period struct {
 
 // newPeriod makes a period that begins now. Its caller holds b.mu, or nobody else has b.
 func (b *Breaker) newPeriod(s State, w why) *period {
-	p := &period{
-		state: s, seq: b.log.seq, cause: w.cause, reason: w.reason, since: b.clock.now(), asked: make(chan struct{}),
-	}
+	p := &period{state: s, seq: b.log.seq, cause: w.cause, reason: w.reason, since: b.clock.now()}
 	r := &b.o.Rules
 	switch s {
 	case Closed:

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -176,7 +177,85 @@ func TestCutOff(t *testing.T) {
 				for _, n := range ns {
 					require.True(t, n.m.Snapshot().Open)
 					require.Equal(t, g, n.m.Snapshot().Generation)
-					require.Equal(t, len(ns), n.m.Snapshot().Members)
+					require.Equal(t, len(ns), n.m.Snapshot().Nodes)
+				}
+			})
+		})
+	}
+}
+
+// Operators, orders, cuts, lost data, members that leave and join, in any order: when all that is over the fleet is one again, closes
+// and opens.
+func TestAnything(t *testing.T) {
+	for seed := range uint64(25) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(seed, 7))
+				server := &swap{}
+				server.to(memlock.New())
+				s := &service{takes: time.Duration(1+rng.IntN(300)) * time.Millisecond}
+				var ns []*node
+				for i := range 6 {
+					n := newNode(t, server, fmt.Sprint("n", i))
+					n.delay = time.Duration(rng.IntN(60)) * time.Millisecond
+					r := rules()
+					r.Probes = 1 + int(seed%3)
+					b, err := breaker.New("billing", r)
+					require.NoError(t, err)
+					n.b = b
+					n.join(fleet.Options{Quorum: 2})
+					n.traffic(s, time.Duration(1+rng.IntN(400))*time.Millisecond)
+					ns = append(ns, n)
+				}
+				for range 40 {
+					s.failing.Store(rng.IntN(3) > 0)
+					n := ns[rng.IntN(len(ns))]
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(300))*time.Millisecond)
+					switch rng.IntN(11) {
+					case 0:
+						n.b.ForceOpen("op")
+					case 1:
+						n.b.Disable("op")
+					case 2, 3:
+						n.b.Reset("op")
+					case 4:
+						n.b.Trip("op", time.Second)
+					case 5:
+						n.m.Trip(ctx, "op", time.Duration(1+rng.IntN(5000))*time.Millisecond)
+					case 6:
+						n.m.Restore(ctx)
+					case 7:
+						n.down.Store(true)
+					case 8:
+						n.down.Store(false)
+					case 9:
+						if rng.IntN(4) == 0 {
+							server.to(memlock.New())
+						}
+					case 10:
+						n.m.Leave(ctx)
+						n.join(fleet.Options{Quorum: 2})
+					}
+					cancel()
+					time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond)
+				}
+				s.failing.Store(false)
+				for _, n := range ns {
+					n.down.Store(false)
+					if st := n.b.State(); st == breaker.ForcedOpen || st == breaker.Disabled {
+						n.b.Reset("end")
+					}
+				}
+				time.Sleep(25*time.Second + 3*ttl)
+				require.Empty(t, open(ns))
+				for _, n := range ns {
+					require.False(t, n.m.Snapshot().Open, "%+v", n.m.Snapshot())
+				}
+				s.failing.Store(true)
+				time.Sleep(5 * time.Second)
+				for _, n := range ns {
+					require.True(t, n.m.Snapshot().Open)
+					require.Equal(t, ns[0].m.Snapshot().Generation, n.m.Snapshot().Generation)
 				}
 			})
 		})

@@ -28,8 +28,8 @@ func ExampleJoin() {
 	defer m.Leave(ctx)
 
 	err = b.Do(ctx, func(context.Context) error { return nil }) // as without a fleet
-	fmt.Println(err, m.Snapshot().Members)
-	// Output: <nil> 1
+	fmt.Println(err, m.Snapshot().Open)
+	// Output: <nil> false
 }
 
 // An operator closes the doors of all processes before the service behind them goes down.

@@ -36,8 +36,9 @@
 // back. Where the store cannot be reached, each breaker goes on by its own rules. A member that hears nothing keeps what the
 // fleet has said for the rest of the open time and at most one TTL of the Locker more, and then probes for itself.
 //
-// The breaker belongs to its fleet between [Join] and [Member.Leave], but for its operator: a breaker that is forced open,
-// disabled or reset stays as it is, at least until the fleet's next period, and its member has no vote.
+// The breaker belongs to its fleet between [Join] and [Member.Leave]: leave Trip, Hold, Probe and Restore to it. Its operator comes
+// first: a breaker that is forced open, disabled or reset stays as it is, at least until the fleet's next period, and its
+// member has no vote.
 package fleet
 
 import (
@@ -73,17 +74,19 @@ const (
 
 // Options configure [Join]. A nil *Options means the defaults. All members of a fleet should have the same.
 type Options struct {
-	// Quorum is how many members have to vote until the fleet opens, 1 to 1,000,000. It defaults to 2, so that one member that
+	// Quorum is how many nodes have to vote until the fleet opens, 1 to 1,000,000. It defaults to 2, so that one node that
 	// cannot reach anything takes nobody else along.
 	Quorum int
-	// Share is which part of the members has to vote, besides: the larger number counts. It is 0 to 1; 0.2 in a fleet of 20 is
-	// 4. Members that vanished within the last TTL still count, so that a store that lost its data makes no small fleet. It
+	// Share is which part of the nodes has to vote, besides: the larger number counts. It is 0 to 1; 0.2 in a fleet of 20 is
+	// 4. Nodes that vanished within the last TTL still count, so that a store that lost its data makes no small fleet. It
 	// defaults to 0.
 	Share float64
 	// VoteTTL is how long a vote counts after the breaker opened, or after a probe of its own failed, 100 ms to 24 h. It
 	// defaults to 30 s.
 	VoteTTL time.Duration
-	// Node tells people which process this is, in errors and logs, at most 256 bytes of UTF-8. It defaults to the host's name.
+	// Node says which process this is, at most 256 bytes of UTF-8. Members with the same Node have one vote together, so that a
+	// process that has crashed and is back is not a quorum. It defaults to the host's name: name the processes where some share a
+	// host and should have a vote each.
 	Node string
 	// Trace observes the member. Nil observes nothing.
 	Trace *Trace
@@ -93,7 +96,9 @@ func (o Options) filled() (Options, error) {
 	o.Quorum = cmp.Or(o.Quorum, defaultQuorum)
 	o.VoteTTL = cmp.Or(o.VoteTTL, defaultVoteTTL)
 	if o.Node == "" {
-		o.Node, _ = os.Hostname() // without one, errors and logs name nobody
+		if o.Node, _ = os.Hostname(); o.Node == "" {
+			o.Node = rand.Text()
+		}
 	}
 	switch {
 	case o.Quorum < 1 || o.Quorum > maxQuorum:
@@ -108,9 +113,9 @@ func (o Options) filled() (Options, error) {
 	return o, nil
 }
 
-// needed returns how many votes open a fleet of so many members.
-func (o *Options) needed(members int) int {
-	return max(o.Quorum, int(math.Ceil(o.Share*float64(members)-1e-9))) // 0.2 of 15 is 3, not 4
+// needed returns how many votes open a fleet of so many nodes.
+func (o *Options) needed(nodes int) int {
+	return max(o.Quorum, int(math.Ceil(o.Share*float64(nodes)-1e-9))) // 0.2 of 15 is 3, not 4
 }
 
 // Member is a breaker's membership of a fleet. [Join] makes it. Its methods may be called concurrently.
@@ -135,6 +140,9 @@ type Member struct {
 	until  time.Time     // the end of the period
 	known  chan struct{} // closed when the breaker has once done what the fleet does
 	joined sync.Once     // closes it
+	leaves chan struct{} // closed by Leave
+	gone   sync.Once     // closes it
+	failed chan error    // what has no sense to try again
 }
 
 var errLeft = errors.New("fleet: the member has left")
@@ -143,8 +151,10 @@ var errLeft = errors.New("fleet: the member has left")
 // and b does the same, or when ctx ends: then it returns a Member too, which goes on trying, since a process should start
 // without the store of its fleet; [Member.Snapshot] tells by Blind.
 //
-// The error is [ErrInvalid]: for a nil Locker or Breaker, for a breaker whose name is empty, not UTF-8 or longer than 248
-// bytes, or for bad options.
+// The breaker's hooks run on goroutines of the member too, and must not call it. A breaker is a member once.
+//
+// The error wraps [ErrInvalid], for a nil Locker or Breaker, for a breaker whose name is empty, not UTF-8 or longer than 248
+// bytes, and for bad options, or it says that the Locker is closed or has bad options itself.
 func Join(ctx context.Context, locks *lock.Locker, b *breaker.Breaker, o *Options) (*Member, error) {
 	if ctx == nil || locks == nil || b == nil {
 		return nil, fmt.Errorf("%w: Join with nil: want a context, a Locker and a Breaker", ErrInvalid)
@@ -163,6 +173,7 @@ func Join(ctx context.Context, locks *lock.Locker, b *breaker.Breaker, o *Option
 	m := &Member{
 		name: name, locks: locks, b: b, o: filled, trace: filled.Trace,
 		wake: make(chan struct{}, 1), asked: make(chan *order), known: make(chan struct{}),
+		leaves: make(chan struct{}), failed: make(chan error, 1),
 	}
 	m.shown = Snapshot{Fleet: name, Node: filled.Node, Needed: filled.needed(0), Blind: true}
 	m.life, m.cancel = context.WithCancel(context.Background())
@@ -182,15 +193,30 @@ func Join(ctx context.Context, locks *lock.Locker, b *breaker.Breaker, o *Option
 	select {
 	case <-m.known:
 	case <-ctx.Done():
+	case err := <-m.failed:
+		m.cancel()
+		return nil, fmt.Errorf("fleet: join %q: %w", name, err)
 	}
 	return m, nil
 }
 
+// fail notes an error that another try would meet again.
+func (m *Member) fail(err error) {
+	select {
+	case m.failed <- err:
+	default:
+	}
+}
+
 // Leave ends the membership: others succeed to what this member held, and its breaker goes on by its own rules; if the fleet
-// has it open, for the rest of the open time. Leave waits until the leases are released, at most until ctx ends; then it
-// returns the cause of that, and the leases end by their TTL. Calling it again is fine.
+// has it open, for the rest of the open time. It waits until its leases are released, and before that for up to 2 s where the
+// others do not know yet what this member knows: that it has opened or closed the fleet, or how its probe ends. If ctx ends first, it
+// returns the cause of that, and the leases end by their TTL at the latest. Calling it again is fine.
 func (m *Member) Leave(ctx context.Context) error {
-	m.cancel()
+	if ctx == nil {
+		return fmt.Errorf("%w: Leave with nil: want a context", ErrInvalid)
+	}
+	m.gone.Do(func() { close(m.leaves) })
 	done := make(chan struct{})
 	go func() {
 		m.work.Wait()
@@ -200,6 +226,7 @@ func (m *Member) Leave(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
+		m.cancel()
 		return fmt.Errorf("fleet: leave %q: %w", m.name, context.Cause(ctx))
 	}
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// spread is within which time members write down that a generation has ended; the one that ended it does at once.
+	// The member that ends a generation writes it down at once, and others within spread, until enough have.
 	spread = time.Second
+	enough = 3
 	// usualTTL is what a member takes for the Locker's TTL before its first lease.
 	usualTTL = 15 * time.Second
 )
@@ -28,6 +29,8 @@ type helm struct {
 	tellAt   time.Time // when it is to show closed
 	cur      *opening  // what the fleet has open, as far as this member knows
 	vote     *ballot
+	leaving  bool
+	leftAt   time.Time
 	trips    []*order  // to open the fleet
 	restores []*order  // that the store is yet to be told
 	offer    *offer    // what the lease "open" is to show
@@ -41,6 +44,7 @@ type opening struct {
 	until  time.Time // the end of the open time
 	bound  time.Time // how long it is kept without a word of the fleet
 	missed time.Time // since when nobody has the lease "open", zero if somebody has
+	held   time.Time // when the breaker was told last
 }
 
 // ballot is this member's vote.
@@ -52,16 +56,23 @@ type ballot struct {
 // offer is what this member shows, or wants to show, by the lease "open".
 type offer struct {
 	openValue
-	members int // how many there were: one that joins needs to know what is left
+	members map[string]memberValue // that there were: one that joins needs to know what is left
 }
 
-// run steers until the member leaves.
+// run steers until the member has left.
 func (m *Member) run(transitions <-chan breaker.Transition) {
 	h := &helm{Member: m}
+	if s := m.b.Snapshot(); s.State == breaker.Open && s.Cause != breaker.Manual {
+		h.ballot(s.Cause)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		h.steer()
+		if h.leaving && h.mayGo() {
+			h.leave()
+			m.cancel()
+		}
 		var refused <-chan struct{}
 		if h.mayProbe() {
 			refused = m.b.Refused()
@@ -71,6 +82,10 @@ func (m *Member) run(transitions <-chan breaker.Transition) {
 			wait = h.wakeAt.Sub(h.now)
 		}
 		timer.Reset(wait)
+		leaves := m.leaves
+		if h.leaving {
+			leaves = nil
+		}
 		select {
 		case <-m.wake:
 		case t := <-transitions:
@@ -80,11 +95,33 @@ func (m *Member) run(transitions <-chan breaker.Transition) {
 		case <-refused:
 			h.askToProbe()
 		case <-timer.C:
+		case <-leaves:
+			h.leaving, h.leftAt = true, time.Now()
 		case <-m.life.Done():
 			h.leave()
 			return
 		}
 	}
+}
+
+// mayGo reports whether a member that leaves takes nothing along that the others need to know: that a generation has ended, how its
+// probe ends, or that the fleet is open. It does not wait for long.
+func (h *helm) mayGo() bool {
+	opened := h.offer != nil && h.offer.Generation > h.closed && !h.at(h.leftAt.Add(spread))
+	return h.at(h.leftAt.Add(2*spread)) || !opened && !h.isNews(h.told) && (h.try == nil || !h.try.running || h.try.passed)
+}
+
+// isNews reports whether no other member shows that a generation has ended, though there are others.
+func (h *helm) isNews(generation uint64) bool {
+	if generation == 0 || !h.view.live || len(h.view.members) < 2 {
+		return false
+	}
+	for name, mv := range h.view.members {
+		if name != h.self.claim.Name && mv.Closed >= generation {
+			return false
+		}
+	}
+	return true
 }
 
 // steer makes what the member does follow from what it knows. It may be called at any time, and any number of times.
@@ -93,13 +130,13 @@ func (h *helm) steer() {
 	h.mu.Lock()
 	h.view = h.Member.view
 	h.mu.Unlock()
-	h.size.see(len(h.view.members), h.now, h.ttl())
+	h.size.see(h.view.nodes(), h.now, h.ttl())
 	h.follow()
-	h.steerOrders()
 	h.steerProbe()
 	h.steerOpen()
 	h.steerSelf()
 	h.show()
+	h.steerOrders()
 }
 
 // at notes that there is something to do at t. It reports whether t has come.
@@ -126,12 +163,18 @@ func (h *helm) follow() {
 	if h.cur != nil && h.cur.Generation <= h.closed {
 		h.end("fleet: closed", h.b.Restore)
 	}
-	if o := h.view.open; o != nil && o.Generation > h.closed {
+	if o := h.view.open; o != nil && h.view.live && o.Generation > h.closed {
 		h.adopt(*o)
 	}
-	if h.cur != nil && h.at(h.keepUntil()) {
-		h.closed = h.cur.Generation // its votes are old
+	switch {
+	case h.cur == nil:
+	case h.at(h.keepUntil()):
+		if h.view.live {
+			h.closed = h.cur.Generation // nobody has it any more
+		}
 		h.end("fleet: no word", h.b.Probe)
+	case h.at(h.cur.held.Add(longest/2)) && h.b.State() == breaker.Open:
+		h.hold() // a breaker holds for 24 h
 	}
 }
 
@@ -186,6 +229,7 @@ func (h *helm) begin(v openValue, until time.Time) {
 
 // hold keeps the breaker open, and its probes back.
 func (h *helm) hold() {
+	h.cur.held = h.now
 	left := min(max(h.cur.until.Sub(h.now), shortest), longest)
 	if err := h.b.Hold(fmt.Sprintf("fleet: by %s: %s", h.cur.Node, h.cur.Reason), left); err != nil {
 		panic(err) // it is between the limits
@@ -204,7 +248,7 @@ func (h *helm) steerOpen() {
 	o := h.view.open
 	mine := o != nil && o.Member == h.self.claim.Name
 	switch {
-	case !h.view.live: // it would not see how a probe ends
+	case !h.view.live || h.leaving && !mine: // it would not see how a probe ends
 		h.offer = nil
 	case h.offer != nil && h.offer.Generation <= h.closed && h.offer.Generation > h.view.closed:
 		// It has ended, but the others cannot see that yet, and would succeed.
@@ -240,14 +284,14 @@ func (h *helm) opening(reason string) openValue {
 
 // propose makes v what the lease "open" shows, with what is left of it, unless it shows that.
 func (h *helm) propose(v openValue, until time.Time) {
-	members := len(h.view.members)
-	if o := h.offer; o != nil && o.Generation == v.Generation && o.Period == v.Period && members <= o.members {
-		o.members = members
-		return
+	o := h.offer
+	if o == nil || o.Generation != v.Generation || o.Period != v.Period || h.view.hasOthersThan(o.members) {
+		v.Node, v.Member = h.o.Node, h.self.claim.Name
+		v.LeftMS = max(until.Sub(h.now).Milliseconds(), 1)
+		o = &offer{openValue: v}
 	}
-	v.Node, v.Member = h.o.Node, h.self.claim.Name
-	v.LeftMS = max(until.Sub(h.now).Milliseconds(), 1)
-	h.offer = &offer{v, members}
+	o.members = h.view.members
+	h.offer = o
 }
 
 // elected reports whether this member and enough others vote for the next generation.
@@ -276,7 +320,7 @@ func (h *helm) steerSelf() {
 		if h.tellAt.IsZero() {
 			h.tellAt = h.now.Add(rand.N(spread))
 		}
-		if h.vote != nil || h.at(h.tellAt) {
+		if h.vote != nil || h.at(h.tellAt) && h.view.knows(h.closed) < enough {
 			h.tell()
 		}
 	}
@@ -307,10 +351,18 @@ func (h *helm) hear(t breaker.Transition) {
 			h.tell()
 		}
 	case t.To == breaker.Open && t.Cause != breaker.Manual:
-		h.vote = &ballot{vote{min(h.closed+1, lastGeneration), t.Cause.String()}, h.now.Add(h.o.VoteTTL)}
+		h.ballot(t.Cause)
 	case t.To == breaker.Closed || t.To == breaker.ForcedOpen || t.To == breaker.Disabled:
 		h.vote = nil
+		if t.Cause == breaker.Recovered && h.cur != nil { // by a probe that was not the fleet's
+			h.hold()
+		}
 	}
+}
+
+// ballot makes the member vote for the next generation.
+func (h *helm) ballot(c breaker.Cause) {
+	h.vote = &ballot{vote{min(h.closed+1, lastGeneration), c.String()}, time.Now().Add(h.o.VoteTTL)}
 }
 
 // leave gives the breaker back to its own rules.
@@ -320,9 +372,10 @@ func (h *helm) leave() {
 	}
 	if left := time.Until(h.cur.until); left >= shortest {
 		h.b.Trip("fleet: left", min(left, longest))
-		return
+	} else {
+		h.b.Probe("fleet: left")
 	}
-	h.b.Probe("fleet: left")
+	h.cur = nil
 }
 
 // peak keeps the largest number of members within a TTL.

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
+
+// maxReason is the longest reason in bytes.
+const maxReason = 1024
 
 // Snapshot is what a member knows at one time.
 type Snapshot struct {
@@ -23,11 +27,11 @@ type Snapshot struct {
 	// OpenFor is the rest of the period. At 0 the fleet waits for the end of a probe, or for a call to probe with.
 	OpenFor time.Duration
 
-	Members int  // in the fleet, with this one
-	Votes   int  // for the next generation
-	Needed  int  // votes that open it
-	Voting  bool // this member votes
-	Blind   bool // this member cannot see the fleet, and goes by what it has seen last
+	Nodes  int  // in the fleet, with this one's: see [Options].Node
+	Votes  int  // for the next generation
+	Needed int  // votes that open it
+	Voting bool // this member votes
+	Blind  bool // this member cannot see the fleet, and goes by what it has seen last
 }
 
 // Snapshot returns what the member knows.
@@ -44,7 +48,7 @@ func (m *Member) Snapshot() Snapshot {
 // snapshot returns what helm knows.
 func (h *helm) snapshot() Snapshot {
 	s := Snapshot{
-		Fleet: h.name, Node: h.o.Node, Generation: h.closed, Members: len(h.view.members), Votes: h.votes(),
+		Fleet: h.name, Node: h.o.Node, Generation: h.closed, Nodes: h.view.nodes(), Votes: h.votes(),
 		Needed: h.o.needed(h.size.most), Voting: h.vote != nil, Blind: !h.view.live,
 	}
 	if c := h.cur; c != nil {
@@ -69,19 +73,22 @@ func (h *helm) show() {
 	}
 }
 
-// Trip opens the whole fleet for d, 1 ms to 24 h, without a vote; then members probe as always. It returns nil when this
-// member sees the fleet open: it stays as it is if it was before. The error wraps [ErrInvalid], or the cause of the end of ctx
-// or that the member has left; then the fleet is not opened, or only for a moment.
+// Trip opens the whole fleet for d, 1 ms to 24 h, without a vote; then members probe as always. The reason is for people, at
+// most 1024 bytes of UTF-8. It returns nil when this member sees the fleet open: it stays as it is if it was before. The error wraps
+// [ErrInvalid], or the cause of the end of ctx or that the member has left; then the fleet is not opened, or only for a moment.
 func (m *Member) Trip(ctx context.Context, reason string, d time.Duration) error {
 	if d < shortest || d > longest {
 		return fmt.Errorf("%w: Trip for %v: want %v to %v", ErrInvalid, d, shortest, longest)
 	}
+	if len(reason) > maxReason || !utf8.ValidString(reason) {
+		return fmt.Errorf("%w: reason %.40q of %d bytes: want at most %d bytes of UTF-8", ErrInvalid, reason, len(reason), maxReason)
+	}
 	return m.order(ctx, "trip", &order{reason: reason, d: d})
 }
 
-// Restore closes the whole fleet: the breaker of this member at once, the others as soon as the store can be told, for which it
-// waits. It does nothing while the fleet is closed. The error wraps the cause of the end of ctx, or says that the member has
-// left; the others are then told later, or not.
+// Restore closes the whole fleet: the breaker of this member at once, the others as soon as they hear of it. It returns nil when one
+// of them has, or there is no other; that takes up to a second. It does nothing while the fleet is closed. The error wraps
+// [ErrInvalid] or the cause of the end of ctx, or says that the member has left; the others then hear of it later, or not.
 func (m *Member) Restore(ctx context.Context) error { return m.order(ctx, "restore", new(order)) }
 
 // order is what somebody wants of the whole fleet.
@@ -95,6 +102,9 @@ type order struct {
 }
 
 func (m *Member) order(ctx context.Context, verb string, o *order) error {
+	if ctx == nil {
+		return fmt.Errorf("%w: %s with a nil context", ErrInvalid, verb)
+	}
 	o.ctx, o.done = ctx, make(chan struct{})
 	fail := func(cause error) error { return fmt.Errorf("fleet: %s %q: %w", verb, m.name, cause) }
 	select {
@@ -133,8 +143,16 @@ func (h *helm) obey(o *order) {
 
 // steerOrders drops the orders that are done and those that nobody waits for.
 func (h *helm) steerOrders() {
+	h.restores = slices.DeleteFunc(h.restores, func(o *order) bool {
+		return o.over(h.view.closed >= o.generation && !h.isNews(o.generation))
+	})
 	h.trips = slices.DeleteFunc(h.trips, func(o *order) bool { return o.over(h.cur != nil) })
-	h.restores = slices.DeleteFunc(h.restores, func(o *order) bool { return o.over(h.view.closed >= o.generation) })
+	if len(h.trips) == 0 && h.cur == nil && h.offer != nil && h.offer.Generation > h.closed && !h.elected() {
+		// Nobody wants any more what this member has asked for. It may have got it, and others may have seen that.
+		h.closed = max(h.closed, h.offer.Generation)
+		h.tell()
+		h.notify()
+	}
 }
 
 func (o *order) over(done bool) bool {

@@ -99,9 +99,7 @@ func (s *slot) run() {
 		}
 		select {
 		case <-s.m.life.Done():
-			if s.lease != nil {
-				s.lease.Release()
-			}
+			s.release()
 			return
 		case <-lost:
 			s.drop()
@@ -118,9 +116,9 @@ func (s *slot) run() {
 			continue
 		}
 		if errors.Is(err, lock.ErrClosed) || errors.Is(err, lock.ErrInvalid) {
-			s.m.trace.blind(s.m.name, err) // never again
-			<-s.m.life.Done()
-			return
+			s.m.trace.blind(s.m.name, err) // in vain, until something else is wanted
+			s.m.fail(err)
+			continue
 		}
 		if !errors.Is(err, lock.ErrHeld) {
 			s.m.trace.blind(s.m.name, err)
@@ -133,14 +131,21 @@ func (s *slot) run() {
 	}
 }
 
-// drop gives up the lease, which is lost.
-func (s *slot) drop() {
+// release gives the lease back, if there is one. What fails is tried again in the background, and ends with the lease.
+func (s *slot) release() {
 	s.mu.Lock()
 	lease := s.lease
 	s.lease, s.shown = nil, nil
 	s.mu.Unlock()
-	s.m.trace.blind(s.m.name, context.Cause(lease.Context()))
-	lease.Release()
+	if lease != nil {
+		lease.Release()
+	}
+}
+
+// drop gives up the lease, which is lost.
+func (s *slot) drop() {
+	s.m.trace.blind(s.m.name, context.Cause(s.lease.Context()))
+	s.release()
 	s.m.notify()
 }
 
@@ -159,10 +164,7 @@ func (s *slot) reconcile() error {
 	case want == nil && lease == nil:
 		return nil
 	case want == nil:
-		s.mu.Lock()
-		s.lease, s.shown = nil, nil
-		s.mu.Unlock()
-		lease.Release() // what fails is tried again in the background, and ends with the lease
+		s.release()
 		s.m.notify()
 		return nil
 	case lease == nil:

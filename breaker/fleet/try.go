@@ -39,18 +39,18 @@ func (t *try) hears(tr breaker.Transition) bool {
 	switch {
 	case manual && tr.Reason == t.reason():
 		t.armed = true
-	case !t.armed:
-		return false
-	case tr.To == breaker.HalfOpen:
-		t.running = true
 	case t.withdrawn && manual && tr.Reason == withdrawReason:
 		t.passed = tr.From == breaker.Open
 		t.Failed = !t.passed // a call had just begun, and nobody will know how it ends
-	case !t.running || manual:
+	case !t.armed: // what was before
 		return false
-	case tr.To == breaker.Closed:
+	case tr.To == breaker.HalfOpen:
+		t.running = true
+	case !t.running:
+		return false
+	case tr.To == breaker.Closed && !manual:
 		t.done = true
-	case tr.To == breaker.Open:
+	default: // also when somebody took the breaker in hand, and nobody knows how the call ended
 		t.Failed = true
 	}
 	return true
@@ -58,7 +58,7 @@ func (t *try) hears(tr breaker.Transition) bool {
 
 // mayProbe reports whether this member should ask for the lease "probe" as soon as there is a call to probe with.
 func (h *helm) mayProbe() bool {
-	return h.try == nil && h.seesOpen() && h.view.probe == nil && h.view.open.of(h.cur) &&
+	return h.try == nil && !h.leaving && h.seesOpen() && h.view.probe == nil && h.view.open.of(h.cur) &&
 		h.at(h.cur.until) && h.at(h.rest) && h.b.State() == breaker.Open
 }
 
@@ -78,8 +78,7 @@ func (h *helm) steerProbe() {
 		h.rest = h.now.Add(patience)
 		h.stopTrying()
 	case h.cur == nil || !t.of(h.cur):
-		// The period is over. Nobody may ask for the lease before all that ask can see that.
-		if !t.done || h.self.shows(encode(h.value())) {
+		if t.begun.IsZero() || h.seenToBeOver(t) {
 			h.stopTrying()
 		}
 	case t.begun.IsZero() && (h.probe.isTaken() || !h.seesOpen()):
@@ -90,24 +89,35 @@ func (h *helm) steerProbe() {
 		t.begun = h.now
 		h.b.Probe(t.reason())
 		h.at(t.begun.Add(patience))
-	case !t.begun.IsZero() && !t.running && !t.withdrawn && !t.Failed && h.at(t.begun.Add(patience)):
-		h.withdraw()
+	case !t.begun.IsZero() && !t.withdrawn && !t.Failed && !t.done:
+		wait := patience
+		if t.running { // a probe that counts for nothing leaves the breaker half-open, maybe for ever
+			wait += h.b.Options().ProbeTimeout
+		}
+		if h.at(t.begun.Add(wait)) {
+			h.withdraw()
+		}
 	}
+}
+
+// seenToBeOver reports whether the directory shows that the period of t is over. Before it does, nobody else may have the lease
+// "probe": it would take the period for one without a probe.
+func (h *helm) seenToBeOver(t *try) bool {
+	v := &h.view
+	return !v.live || v.closed >= t.Generation || v.open != nil && v.open.after(t.Generation, t.Period)
 }
 
 // withdraw lets no probe through any more. Whether one has begun before, the transition will tell.
 func (h *helm) withdraw() {
-	switch h.b.State() {
-	case breaker.HalfOpen: // it will tell
-	case breaker.Open:
-		h.try.withdrawn = true
-		if err := h.b.Hold(withdrawReason, shortest); err != nil {
-			panic(err) // it is between the limits
-		}
-	default: // its operator has it
-		h.rest = h.now.Add(patience)
-		h.stopTrying()
+	h.try.withdrawn = true
+	if err := h.b.Hold(withdrawReason, shortest); err != nil {
+		panic(err) // it is between the limits
 	}
+	if h.b.State() == breaker.Open {
+		return
+	}
+	h.rest = h.now.Add(patience) // its operator has the breaker, and no transition comes
+	h.stopTrying()
 }
 
 func (h *helm) stopTrying() {
@@ -117,7 +127,7 @@ func (h *helm) stopTrying() {
 
 // holdAfter keeps the breaker open after a probe that has failed, until the fleet's next period begins.
 func (h *helm) holdAfter() {
-	if h.cur == nil || !h.try.of(h.cur) {
+	if h.cur == nil || !h.try.of(h.cur) || h.b.State() != breaker.Open {
 		return
 	}
 	h.cur.until = h.now.Add(h.openTime(h.cur.Period + 1))

@@ -138,12 +138,43 @@ func (mv *memberValue) votes() uint64 {
 	return mv.Vote.Generation
 }
 
-// votes counts those for a generation.
-func (v *view) votes(generation uint64) (n int) {
+// votes counts the nodes that vote for a generation. Members with the same Node have one vote: a process that has crashed and is
+// back is not two.
+func (v *view) votes(generation uint64) int {
+	nodes := map[string]bool{}
 	for _, mv := range v.members {
 		if mv.votes() == generation {
+			nodes[mv.Node] = true
+		}
+	}
+	return len(nodes)
+}
+
+// nodes counts the nodes.
+func (v *view) nodes() int {
+	nodes := map[string]bool{}
+	for _, mv := range v.members {
+		nodes[mv.Node] = true
+	}
+	return len(nodes)
+}
+
+// knows counts the members that show that a generation has ended.
+func (v *view) knows(generation uint64) (n int) {
+	for _, mv := range v.members {
+		if mv.Closed >= generation {
 			n++
 		}
 	}
 	return n
+}
+
+// hasOthersThan reports whether there is a member that was not among those.
+func (v *view) hasOthersThan(members map[string]memberValue) bool {
+	for name := range v.members {
+		if _, ok := members[name]; !ok {
+			return true
+		}
+	}
+	return false
 }
