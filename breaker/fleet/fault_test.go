@@ -227,7 +227,7 @@ func TestSecondProbe(t *testing.T) {
 // A fleet without calls stays open for longer than a breaker holds by itself, and still has one probe.
 func TestIdleForADay(t *testing.T) {
 	bubble(t, func(t *testing.T, backend lock.Backend) {
-		ns := newFleet(t, backend, 5, fleet.Options{})
+		ns := newFleet(t, backend, 3, fleet.Options{})
 		ns[0].trip()
 		ns[1].trip()
 		settle()
@@ -327,7 +327,7 @@ func TestRestartVotesTwice(t *testing.T) {
 // Only members that have a call to make now ask to probe, whatever they have refused before.
 func TestStaleRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T, backend lock.Backend) {
-		ns := newFleet(t, backend, 100, fleet.Options{})
+		ns := newFleet(t, backend, 40, fleet.Options{})
 		ns[0].trip()
 		ns[1].trip()
 		settle()
