@@ -11,7 +11,6 @@ import (
 	"github.com/concordkit/concord/breaker"
 	"github.com/concordkit/concord/breaker/fleet"
 	"github.com/concordkit/concord/lock"
-	"github.com/concordkit/concord/lock/memlock"
 )
 
 // brief ends a watch with an error when told.
@@ -364,16 +363,17 @@ func TestOneForOne(t *testing.T) {
 	})
 }
 
-func TestNilCtx(t *testing.T) {
-	backend := memlock.New()
-	n := newNode(t, backend, "n").join(fleet.Options{})
-	for name, f := range map[string]func(){
-		"trip":    func() { n.m.Trip(nil, "x", time.Second) },
-		"restore": func() { n.m.Restore(nil) },
-		"leave":   func() { n.m.Leave(nil) },
-	} {
-		t.Run(name, func(t *testing.T) { require.NotPanics(t, f) })
-	}
+func TestNoContext(t *testing.T) {
+	bubble(t, func(t *testing.T, backend lock.Backend) {
+		n := newFleet(t, backend, 1, fleet.Options{})[0]
+		var none context.Context
+		require.ErrorIs(t, n.m.Trip(none, "x", time.Second), fleet.ErrInvalid)
+		require.ErrorIs(t, n.m.Restore(none), fleet.ErrInvalid)
+		require.ErrorIs(t, n.m.Leave(none), fleet.ErrInvalid)
+		_, err := fleet.Join(none, n.locks, n.b, nil)
+		require.ErrorIs(t, err, fleet.ErrInvalid)
+		require.NoError(t, n.m.Trip(t.Context(), "it goes on", time.Second))
+	})
 }
 
 // A breaker that is open by its own rules when it joins has a vote.

@@ -66,8 +66,6 @@ func TestInput(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.Nil(t, m)
 	}
-	_, err := fleet.Join(nil, locks, b, nil) //nolint:staticcheck // bad input
-	require.ErrorIs(t, err, fleet.ErrInvalid)
 }
 
 // What somebody else has put into the directory is left out, told once, and does no harm.

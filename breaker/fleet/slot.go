@@ -81,13 +81,6 @@ func (s *slot) isTaken() bool {
 	return s.taken
 }
 
-// shows reports whether the lease is known to show value, or there is no lease to show anything.
-func (s *slot) shows(value []byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lease == nil || s.lease.Context().Err() != nil || bytes.Equal(s.shown, value)
-}
-
 // run makes it so until the member leaves, and then releases the lease.
 func (s *slot) run() {
 	pause := minPause
