@@ -25,6 +25,12 @@ var across = map[string][]string{
 	"eventstore/projector": {"eventstore", "lock"},
 }
 
+// acrossInTests lists whose tests may use other concepts too, to show that both work together.
+var acrossInTests = map[string][]string{
+	"retry/httpretry": {"breaker"},
+	"retry/grpcretry": {"breaker"},
+}
+
 // clients lists the technologies whose directories may import a client library.
 var clients = map[string][]string{
 	"github.com/redis":           {"redis"},
@@ -47,7 +53,7 @@ var testLibraries = []string{"testing", "net/http/httptest", "github.com/stretch
 // file only tells whether it is a test.
 func checkImport(dir, name, imported string) string {
 	if rel, ok := strings.CutPrefix(imported, module+"/"); ok {
-		return checkConcept(dir, rel)
+		return checkConcept(dir, name, rel)
 	}
 	if slices.ContainsFunc(testLibraries, func(lib string) bool { return within(imported, lib) }) {
 		if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(path.Base(dir), "test") {
@@ -62,7 +68,7 @@ func checkImport(dir, name, imported string) string {
 }
 
 // checkConcept judges the import of the library's own package rel.
-func checkConcept(dir, rel string) string {
+func checkConcept(dir, name, rel string) string {
 	from, to := concept(dir), concept(rel)
 	if to == "" || from == to {
 		return ""
@@ -71,6 +77,9 @@ func checkConcept(dir, rel string) string {
 		if within(dir, user) && slices.Contains(used, to) {
 			return ""
 		}
+	}
+	if strings.HasSuffix(name, "_test.go") && slices.Contains(acrossInTests[dir], to) {
+		return ""
 	}
 	if from == "" {
 		return "internal packages import no concept"
@@ -183,6 +192,10 @@ func TestCheckImport(t *testing.T) {
 		{"eventstore/projector", "a.go", own + "lock", true},
 		{"eventstore/projector", "a.go", own + "pubsub", false},
 		{"lock", "a.go", own + "election", false},
+		{"retry/httpretry", "a_test.go", own + "breaker/httpbreaker", true},
+		{"retry/httpretry", "a.go", own + "breaker/httpbreaker", false},
+		{"retry/httpretry", "a_test.go", own + "lock", false},
+		{"retry", "a_test.go", own + "breaker", false},
 
 		{"lock/redislock", "a.go", "github.com/redis/go-redis/v9", true},
 		{"lock/redislock/internal/x", "a.go", "github.com/redis/go-redis/v9", true},
