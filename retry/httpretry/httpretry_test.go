@@ -353,7 +353,7 @@ func TestTheCallersEnd(t *testing.T) {
 		s := failing(errReset)
 		r := request(t, "GET", "")
 		cancel := make(chan struct{})
-		r.Cancel = cancel //nolint:staticcheck // SA1019: it is what is tested
+		r.Cancel = cancel //lint:ignore SA1019 it is what is tested
 		close(cancel)
 		_, err := transport(t, s, nil, nil).RoundTrip(r)
 		require.ErrorIs(t, err, errReset)
