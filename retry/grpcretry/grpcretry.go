@@ -9,8 +9,8 @@
 // # What is repeated
 //
 // A call that ended with a status which [Classify] or [Options.Classify] calls a failure worth another attempt: by default
-// Unavailable, and ResourceExhausted with the server's word on when to come back. Whether it may be made again is up to
-// what is known of its fate:
+// Unavailable, ResourceExhausted with the server's word on when to come back, and DeadlineExceeded where the Timeout of the
+// policy was set as the deadline. Whether it may be made again is up to what is known of its fate:
 //
 //   - Methods are idempotent where their proto option idempotency_level says so, or [Options.Idempotent].
 //   - Calls of other methods are repeated where the first was provably not made: there was no connection for it, or an

@@ -56,7 +56,7 @@ func (c *call) judge(attempt context.Context, err error, trailer metadata.MD, se
 	}
 	s, _ := status.FromError(err)
 	v := c.r.o.Classify(s)
-	if s.Code() == codes.DeadlineExceeded && attempt.Err() == context.DeadlineExceeded { // not the server's, nor the caller's
+	if s.Code() == codes.DeadlineExceeded && timed(attempt, c.ctx) { // the server knows of it, and may be the first to say so
 		v.Decision = retry.Retry
 	}
 	if v.Decision == retry.Unsure {
@@ -72,6 +72,16 @@ func (c *call) judge(attempt context.Context, err error, trailer metadata.MD, se
 		v.Applied = retry.NotApplied
 	}
 	return c.verdict(err, v)
+}
+
+// timed reports whether an attempt has a deadline before that of the caller.
+func timed(attempt, caller context.Context) bool {
+	deadline, ok := attempt.Deadline()
+	if !ok {
+		return false
+	}
+	callers, ok := caller.Deadline()
+	return !ok || deadline.Before(callers)
 }
 
 func (c *call) verdict(err error, v retry.Verdict) error {
