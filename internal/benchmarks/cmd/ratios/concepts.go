@@ -8,6 +8,7 @@ import (
 	"github.com/concordkit/concord/internal/benchmarks/electionbench"
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
+	"github.com/concordkit/concord/internal/benchmarks/retrybench"
 	"github.com/concordkit/concord/internal/benchmarks/ringbench"
 )
 
@@ -23,6 +24,7 @@ var concepts = []concept{
 	{"election", electionbench.Measure},
 	{"ring", ringbench.Measure},
 	{"breaker", breakerbench.Measure},
+	{"retry", retrybench.Measure},
 }
 
 func indexOf(name string) int {
