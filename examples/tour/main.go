@@ -15,6 +15,7 @@ import (
 	"github.com/concordkit/concord/examples/32-locks/locks"
 	"github.com/concordkit/concord/examples/41-ring/rings"
 	"github.com/concordkit/concord/examples/51-breaker/breakers"
+	"github.com/concordkit/concord/examples/52-retry/retries"
 )
 
 // A stop is one section's example.
@@ -36,6 +37,7 @@ var stops = []stop{
 	{"5.1 Circuit breakers", "examples/51-breaker", breakers.Shows, func(ctx context.Context, out io.Writer) error {
 		return breakers.Run(ctx, out, breakers.Options{})
 	}},
+	{"5.2 Retries", "examples/52-retry", retries.Shows, retries.Run},
 }
 
 func main() {
