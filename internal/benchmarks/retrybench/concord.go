@@ -15,9 +15,9 @@ var concord = library{"Do", func() (retrier, error) {
 	return doing{p}, err
 }}
 
-// concordBudget is ours, by Do, with a budget that pays back with each success what a retry takes.
+// concordBudget is ours, by Do, with a budget.
 var concordBudget = library{"Do, with a Budget", func() (retrier, error) {
-	b, err := retry.NewBudget("billing", &retry.BudgetOptions{Ratio: 1})
+	b, err := newBudget()
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +26,16 @@ var concordBudget = library{"Do, with a Budget", func() (retrier, error) {
 	p, err := retry.New(o)
 	return doing{p}, err
 }}
+
+// concordBackground is ours, by Do, for calls that nobody can cancel, as those through a Retrier of avast's are that is used again.
+var concordBackground = library{"Do with context.Background", func() (retrier, error) {
+	p, err := retry.New(options())
+	return enduring{doing{p}}, err
+}}
+
+type enduring struct{ doing }
+
+func (p enduring) calls(_ context.Context, n int, w *work) { p.doing.calls(context.Background(), n, w) }
 
 type doing struct{ *retry.Policy }
 

@@ -11,7 +11,7 @@ import (
 	sethvargoretry "github.com/sethvargo/go-retry"
 )
 
-// hand is the loop that is written where no library is.
+// hand is the loop that is written where no library is. Like ours, it makes no attempt when its context has ended.
 var hand = library{"hand loop", func() (retrier, error) { return byHand{}, nil }}
 
 type byHand struct{}
@@ -19,7 +19,7 @@ type byHand struct{}
 func (byHand) calls(ctx context.Context, n int, w *work) {
 	for range n {
 		for range attempts {
-			if w.run(ctx) == nil || ctx.Err() != nil {
+			if ctx.Err() != nil || w.run(ctx) == nil {
 				break
 			}
 		}
@@ -45,10 +45,10 @@ var avast = library{"avast/retry-go", func() (retrier, error) {
 	return retrying{avastretry.New(avastretry.Attempts(attempts), avastretry.Delay(0), avastretry.DelayType(avastretry.FixedDelay))}, nil
 }}
 
-// avastThrottled is avast/retry-go with its bucket, which pays back with each success what a retry takes.
+// avastThrottled is avast/retry-go with its bucket.
 var avastThrottled = library{"avast/retry-go, throttled", func() (retrier, error) {
 	return retrying{avastretry.New(avastretry.Attempts(attempts), avastretry.Delay(0), avastretry.DelayType(avastretry.FixedDelay),
-		avastretry.WithFixedTokenBucketThrottle(avastretry.FixedTokenBucketThrottleConfig{ThrottleCost: 1, FirstSuccessReleaseCost: 1}))}, nil
+		avastretry.WithFixedTokenBucketThrottle(avastretry.FixedTokenBucketThrottleConfig{MaxCapacity: bucketSize, ThrottleCost: 1}))}, nil
 }}
 
 type retrying struct{ *avastretry.Retrier }

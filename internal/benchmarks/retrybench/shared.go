@@ -62,14 +62,13 @@ func spend(ctx context.Context, pool retry.Pool, size, hot int) (spending, error
 		all = append(all, b)
 	}
 	time.Sleep(settled)
-	before := m.takes.Load() // of idle nodes
 	var granted atomic.Int64
 	var wg sync.WaitGroup
 	for _, b := range all[:hot] {
 		wg.Go(func() { granted.Add(drain(ctx, b)) })
 	}
 	wg.Wait()
-	s.granted, s.calls = granted.Load(), m.useful.Load()-before
+	s.granted, s.calls = granted.Load(), m.useful.Load()
 	for _, b := range all {
 		if err := b.Close(ctx); err != nil {
 			return s, err
@@ -93,7 +92,7 @@ func drain(ctx context.Context, b retry.Budget) (granted int64) {
 }
 
 func (s spending) rows() []ratio.Row {
-	who := fmt.Sprintf("shared budget of %d, %d of %d nodes hot", s.size, s.hot, nodes)
+	who := fmt.Sprintf("shared budget of %d, hot nodes %d of %d", s.size, s.hot, nodes)
 	over := s.granted + s.refund - int64(s.size)
 	rows := []ratio.Row{{
 		Goal:   who + ": tokens spent that were not there",
@@ -106,7 +105,7 @@ func (s spending) rows() []ratio.Row {
 		Ours:   fmt.Sprintf("%.2f", s.perHundred()),
 		Value:  s.perHundred(),
 		Target: ratio.AtMost(1, ""),
-		Note:   s.lease(),
+		Note:   fmt.Sprintf("a node holds at most a tenth of the pool, %d, and leases half of that at once", s.size/10),
 	}}
 	if s.hot > 1 {
 		return rows
@@ -122,21 +121,16 @@ func (s spending) rows() []ratio.Row {
 
 func (s spending) perHundred() float64 { return 100 * float64(s.calls) / float64(s.granted) }
 
-// lease says what a node gets at once.
-func (s spending) lease() string {
-	return fmt.Sprintf("a hot node holds a tenth of the pool, %d, and leases again when half is spent", s.size/10)
-}
-
-// meter counts what a pool is asked for and gives.
+// meter counts the calls that got something, and the tokens given back. A pool that is empty is asked on, for the sake of what
+// time brings.
 type meter struct {
 	retry.Pool
-	takes, useful, given atomic.Int64
+	useful, given atomic.Int64
 }
 
 // Take implements retry.Pool.
 func (m *meter) Take(ctx context.Context, b retry.Bucket, n int) (int, error) {
 	got, err := m.Pool.Take(ctx, b, n)
-	m.takes.Add(1)
 	if got > 0 {
 		m.useful.Add(1)
 	}
