@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	redisserver.Report()
 	flag.Parse()
-	flag.Set("test.parallel", "6") // they wait for time and servers more than they work
+	flag.Set("test.parallel", "4") // they wait for time and servers more than they work
 	goleak.VerifyTestMain(m)
 }
 
@@ -128,13 +128,17 @@ func (p *party) join(n *node) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
+	begun := time.Now()
 	m, err := fleet.Join(ctx, n.locks, n.b, &fleet.Options{Node: n.name, Trace: &fleet.Trace{
 		Opened: p.opened,
-		Blind:  func(string, error) { p.blind.Add(1) },
+		Blind: func(_ string, err error) {
+			p.blind.Add(1)
+			p.t.Logf("%s: %v", n.name, err)
+		},
 	}})
 	require.NoError(p.t, err)
 	n.m = m
-	require.False(p.t, m.Snapshot().Blind, "Join returns when the fleet is known")
+	require.False(p.t, m.Snapshot().Blind, "%s: Join returns when the fleet is known (after %v)", n.name, time.Since(begun))
 }
 
 func (p *party) opened(s fleet.Snapshot) {

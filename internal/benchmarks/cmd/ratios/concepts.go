@@ -6,6 +6,7 @@ import (
 
 	"github.com/concordkit/concord/internal/benchmarks/breakerbench"
 	"github.com/concordkit/concord/internal/benchmarks/electionbench"
+	"github.com/concordkit/concord/internal/benchmarks/fleetbench"
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
 	"github.com/concordkit/concord/internal/benchmarks/retrybench"
@@ -15,15 +16,17 @@ import (
 // concept is a concept of the library that has goals.
 type concept struct {
 	name    string
-	measure func(ctx context.Context, progress func(string)) (*ratio.Table, error)
+	measure measure
 }
+
+type measure func(ctx context.Context, progress func(string)) (*ratio.Table, error)
 
 // concepts are all of them, in the order of the output.
 var concepts = []concept{
 	{"lock", lockbench.Measure},
 	{"election", electionbench.Measure},
 	{"ring", ringbench.Measure},
-	{"breaker", breakerbench.Measure},
+	{"breaker", both(breakerbench.Measure, fleetbench.Measure)},
 	{"retry", retrybench.Measure},
 }
 
@@ -37,4 +40,19 @@ func conceptNames() []string {
 		names[i] = c.name
 	}
 	return names
+}
+
+// both measures two parts of a concept, and makes one table of them.
+func both(first, second measure) measure {
+	return func(ctx context.Context, progress func(string)) (*ratio.Table, error) {
+		a, err := first(ctx, progress)
+		if err != nil {
+			return nil, err
+		}
+		b, err := second(ctx, progress)
+		if err != nil {
+			return nil, err
+		}
+		return &ratio.Table{Rows: slices.Concat(a.Rows, b.Rows), Facts: slices.Concat(a.Facts, b.Facts)}, nil
+	}
 }
