@@ -13,7 +13,7 @@ import (
 )
 
 // few is how many members have links that break.
-const few = 8
+const few = 6
 
 var (
 	hole = faultproxy.Faults{BlackholeUp: true, BlackholeDown: true}
@@ -67,21 +67,21 @@ func (p *party) actsAsOne(svc *service) {
 
 func TestServerInABlackHole(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		p := newParty(t, s, few, true)
+		p := newParty(t, s, few, ttl, true)
 		p.survives(ttl+ttl/4, func() { p.set(hole) }, func() { p.set(faultproxy.Faults{}) })
 	})
 }
 
 func TestServerIsSlow(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		p := newParty(t, s, few, true)
+		p := newParty(t, s, few, ttl, true)
 		p.survives(ttl/2, func() { p.set(slow) }, func() { p.set(faultproxy.Faults{}) })
 	})
 }
 
 func TestServerRestarts(t *testing.T) {
 	stores.OnDurable(t, func(t *testing.T, s stores.Durable) {
-		p := newParty(t, s, few, true)
+		p := newParty(t, s, few, ttl, true)
 		p.survives(ttl/2, s.Crash, func() {})
 	})
 }
@@ -101,10 +101,10 @@ var linkFaults = []faultproxy.Faults{
 // are sent again whose answers were lost. Calls notice nothing, and afterwards the fleet is one.
 func TestLinkFaults(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		const lasting = 6 * time.Second
+		const lasting = 5 * time.Second
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
-		p := newParty(t, s, few, true)
+		p := newParty(t, s, few, ttl, true)
 		var svc service
 		p.trafficOfAll(&svc)
 		end := time.Now().Add(lasting)

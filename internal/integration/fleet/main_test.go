@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 const (
 	// ttl is the least that all engines grant.
 	ttl = 2 * time.Second
+	// longTTL is for tests in which no lease should end, however busy the machine is.
+	longTTL = 15 * time.Second
 	// openFor and maxOpenFor are the open times of the breakers.
 	openFor    = 500 * time.Millisecond
 	maxOpenFor = time.Second
@@ -80,11 +82,13 @@ type node struct {
 type party struct {
 	t    *testing.T
 	s    stores.Store
+	ttl  time.Duration
 	name string
 	ns   []*node
 	ctx  context.Context // ends the calls
 	stop func()
 	work sync.WaitGroup
+	once sync.Once // closes all
 
 	blind atomic.Int64 // what the members have heard of failures of the store
 
@@ -94,11 +98,10 @@ type party struct {
 }
 
 // newParty makes n members, by way of proxies or without.
-func newParty(t *testing.T, s stores.Store, n int, linked bool) *party {
+func newParty(t *testing.T, s stores.Store, n int, ttl time.Duration, linked bool) *party {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &party{t: t, s: s, name: "fleet-" + rand.Text(), ctx: ctx, stop: stop}
-	t.Cleanup(p.close)
+	p := &party{t: t, s: s, ttl: ttl, name: "fleet-" + rand.Text(), ctx: ctx, stop: stop}
 	for i := range n {
 		p.add(fmt.Sprint("n", i), linked)
 	}
@@ -113,8 +116,9 @@ func (p *party) add(name string, linked bool) *node {
 	if linked {
 		n.link = p.s.Links(p.t)
 	}
-	n.locks = lock.New(p.s.Connect(p.t, n.link), &lock.Options{TTL: ttl})
+	n.locks = lock.New(p.s.Connect(p.t, n.link), &lock.Options{TTL: p.ttl})
 	p.ns = append(p.ns, n)
+	p.t.Cleanup(p.close) // before the client is closed
 	b, err := breaker.New(p.name, &breaker.Options{
 		Rules: breaker.Rules{Consecutive: failuresToOpen, FailureRate: -1}, OpenFor: openFor, MaxOpenFor: maxOpenFor, Jitter: -1,
 	})
@@ -157,13 +161,16 @@ func (p *party) periods() (generation uint64, failed int) {
 	return p.generation, p.period
 }
 
-func (p *party) close() {
+// close ends all that the nodes do, at its first call.
+func (p *party) close() { p.once.Do(p.end) }
+
+func (p *party) end() {
 	p.quiet()
 	var all sync.WaitGroup
 	for _, n := range p.ns {
 		n.link.Heal()
 		all.Go(func() {
-			ctx, stop := context.WithTimeout(context.Background(), 10*ttl)
+			ctx, stop := context.WithTimeout(context.Background(), 2*patience)
 			defer stop()
 			if n.m != nil {
 				if err := n.m.Leave(ctx); err != nil {

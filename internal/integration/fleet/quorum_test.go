@@ -21,7 +21,7 @@ const (
 // One bad node takes nobody along. A quorum takes all, one probe is sent in a period, and one that succeeds closes all.
 func TestQuorum(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		p := newParty(t, s, size, false)
+		p := newParty(t, s, size, longTTL, false)
 		var well, broken service
 		broken.failing.Store(true)
 		bad := p.ns[7]
@@ -53,7 +53,7 @@ func TestQuorum(t *testing.T) {
 
 func TestOneProbeInAPeriod(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		p := newParty(t, s, size, false)
+		p := newParty(t, s, size, longTTL, false)
 		begun := time.Now()
 		p.vote()
 		p.settles("a quorum opens all", p.areOpen)
@@ -90,7 +90,7 @@ func TestOneProbeInAPeriod(t *testing.T) {
 // Whoever joins while the fleet is open is open when Join returns, also after a crash, and the fleet does not notice.
 func TestLateAndAgain(t *testing.T) {
 	stores.OnEach(t, func(t *testing.T, s stores.Store) {
-		p := newParty(t, s, 4, true)
+		p := newParty(t, s, 4, ttl, true)
 		require.NoError(t, p.ns[3].m.Trip(t.Context(), "by hand", time.Hour))
 		p.settles("all open", p.areOpen)
 
