@@ -12,8 +12,9 @@ import (
 
 // node is a process.
 type node struct {
-	b *breaker.Breaker
-	m *fleet.Member
+	locks *lock.Locker
+	b     *breaker.Breaker
+	m     *fleet.Member
 }
 
 // party is a fleet on one engine.
@@ -59,7 +60,7 @@ func (p *party) add(ctx context.Context, e engine, o breaker.Options) error {
 		m.Leave(ctx) // what it could not release goes with the server
 		locks.Close(ctx)
 	})
-	p.ns = append(p.ns, &node{b, m})
+	p.ns = append(p.ns, &node{locks, b, m})
 	return nil
 }
 

@@ -31,6 +31,7 @@ func TestQuorum(t *testing.T) {
 				p.traffic(n, &well)
 			}
 		}
+		p.work.Go(p.watchMachine)
 		p.settles("a node that cannot call opens", func() bool { return bad.b.State() != breaker.Closed })
 		p.settles("and votes, for all to see", func() bool {
 			return p.count(func(n *node) bool { return n.m.Snapshot().Votes == 1 }) == size
