@@ -36,7 +36,7 @@ func (e engine) join(ctx context.Context, n int, o breaker.Options) (p *party, e
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
-	return p, p.until(ctx, "see all others", func(n *node) bool { return n.m.Snapshot().Members == len(p.ns) })
+	return p, p.until(ctx, "see all others", func(n *node) bool { return n.m.Snapshot().Nodes == len(p.ns) })
 }
 
 func (p *party) add(ctx context.Context, e engine, o breaker.Options) error {

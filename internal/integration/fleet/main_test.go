@@ -295,7 +295,7 @@ func (p *party) areClosed() bool { return p.count(isClosed) == len(p.ns) }
 func (p *party) isWhole() bool {
 	return p.count(func(n *node) bool {
 		s := n.m.Snapshot()
-		return !s.Blind && s.Members == len(p.ns)
+		return !s.Blind && s.Nodes == len(p.ns)
 	}) == len(p.ns)
 }
 

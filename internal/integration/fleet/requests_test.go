@@ -80,7 +80,7 @@ func TestCallsSendNothing(t *testing.T) {
 				require.NoError(t, member.Leave(context.Background()))
 				require.NoError(t, locks.Close(context.Background()))
 			})
-			for member.Snapshot().Members == 0 {
+			for member.Snapshot().Nodes == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			require.Positive(t, m.writes.Load(), "or the meter counts nothing")
