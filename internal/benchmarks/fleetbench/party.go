@@ -50,7 +50,7 @@ func (p *party) add(ctx context.Context, e engine, o breaker.Options) error {
 	if err != nil {
 		return err
 	}
-	m, err := fleet.Join(ctx, locks, b, &fleet.Options{VoteTTL: time.Hour})
+	m, err := fleet.Join(ctx, locks, b, &fleet.Options{VoteTTL: time.Hour, Node: fmt.Sprint("node ", len(p.ns))})
 	if err != nil {
 		return err
 	}
