@@ -291,11 +291,15 @@ func (p *party) areOpen() bool {
 
 func (p *party) areClosed() bool { return p.count(isClosed) == len(p.ns) }
 
-// isWhole reports whether every member sees all others.
+// isWhole reports whether every member sees all nodes.
 func (p *party) isWhole() bool {
+	names := map[string]bool{}
+	for _, n := range p.ns {
+		names[n.name] = true
+	}
 	return p.count(func(n *node) bool {
 		s := n.m.Snapshot()
-		return !s.Blind && s.Nodes == len(p.ns)
+		return !s.Blind && s.Nodes == len(names)
 	}) == len(p.ns)
 }
 
