@@ -1,0 +1,18 @@
+// Package retry_test runs the packages below retry against real servers and under faults.
+package retry_test
+
+import (
+	"flag"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/concordkit/concord/internal/integration/redisserver"
+)
+
+func TestMain(m *testing.M) {
+	redisserver.Report()
+	flag.Parse()
+	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
+	goleak.VerifyTestMain(m)
+}
