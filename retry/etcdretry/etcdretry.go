@@ -6,17 +6,16 @@
 //
 // # Attempts of the client
 //
-// The client repeats by itself, by an interceptor of its own, up to 100 times 25 ms apart: reads while the server is
-// unavailable, writes only where no connection was there to send them by, and everything that a server, not the caller, has
-// cancelled. With MaxUnaryRetries: 1 in its Config it makes one attempt, and the policy is the only one that repeats. Without
-// that, attempts multiply, and [retry.NotApplied] is as certain as that no server or proxy cancels a write that it goes on to
-// do; etcd's own does not.
+// The client waits for a connection until the context ends, and repeats by itself, by an interceptor of its own, up to 100
+// times some 25 ms apart: reads while a server is unavailable, writes only where they were not sent, and all that a server, not
+// the caller, has cancelled. With MaxUnaryRetries: 1 in its Config it makes one attempt, and the policy is the only one that
+// repeats. Without that, attempts multiply, and [retry.NotApplied] is as certain as that nobody between the client and etcd
+// cancels a write that etcd goes on to do; etcd itself does not.
 package etcdretry
 
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -27,9 +26,8 @@ import (
 )
 
 // Classify judges an error of etcd's client. It says NotApplied where the server refused a request before it was proposed or
-// because of what is in it, and where there was no connection to send it by. A time-out, a lost leader and a broken connection
-// leave that open, and so does a lack of space, which a member may find after it has applied the request. Errors of others are
-// Unsure.
+// because of what is in it. A time-out, a lost leader and a broken connection leave that open, and so does a lack of space, which
+// a member may find after it has applied the request. Errors of others are Unsure.
 func Classify(err error) retry.Verdict {
 	if errors.Is(err, clientv3.ErrNoAvailableEndpoints) {
 		return refused(retry.Stop, "no endpoints")
@@ -86,17 +84,11 @@ var passing = []error{
 	rpctypes.ErrInvalidAuthToken, rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner),
 }
 
-// noConnection starts the text of a call that failed without having been sent: gRPC has no other sign of that.
-const noConnection = `connection error: desc = "transport: Error while dialing`
-
 // transport judges what gRPC itself says.
 func transport(s *status.Status) retry.Verdict {
 	reason := s.Code().String()
 	switch s.Code() {
 	case codes.Unavailable:
-		if strings.HasPrefix(strings.TrimPrefix(s.Message(), "last connection error: "), noConnection) {
-			return refused(retry.Retry, reason)
-		}
 		return retry.Verdict{Decision: retry.Retry, Reason: reason}
 	case codes.DeadlineExceeded, codes.Canceled, codes.Aborted:
 		return retry.Verdict{Reason: reason}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -139,4 +140,35 @@ func TestOnlyCertainRefusalsAreRepeated(t *testing.T) {
 	for _, err := range []error{nil, context.DeadlineExceeded, &jetstream.APIError{ErrorCode: 10077}, jetstream.ErrNoStreamResponse} {
 		require.False(t, refused(err), "%v", err)
 	}
+}
+
+// crowded is a key-value bucket in which another one is always first.
+type crowded struct {
+	jetstream.KeyValue
+	writes *int
+}
+
+func (crowded) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	return nil, jetstream.ErrKeyNotFound
+}
+
+func (c crowded) Create(context.Context, string, []byte, ...jetstream.KVCreateOpt) (uint64, error) {
+	*c.writes++
+	return 0, jetstream.ErrKeyExists
+}
+
+func TestCrowdsAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		writes := 0
+		p := New(crowded{writes: &writes}, nil)
+		p.settled.Store(true)
+		start := time.Now()
+		_, err := p.Take(t.Context(), good, 1)
+		require.ErrorIs(t, err, ErrContended)
+		require.Equal(t, maxTries, writes)
+		require.Less(t, time.Since(start), maxTries*maxPause)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, p.Give(ctx, good, 1), context.DeadlineExceeded)
+	})
 }
