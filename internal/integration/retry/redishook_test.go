@@ -159,8 +159,8 @@ func TestRedisRefusesBeforeItRuns(t *testing.T) {
 			return rdb.Incr(ctx, "n").Err()
 		},
 		"READONLY": func() error {
-			defer admin.SlaveOf(ctx, "NO", "ONE")
-			require.NoError(t, admin.SlaveOf(ctx, "127.0.0.1", "1").Err())
+			defer admin.ReplicaOf(ctx, "NO", "ONE")
+			require.NoError(t, admin.ReplicaOf(ctx, "127.0.0.1", "1").Err())
 			return rdb.Incr(ctx, "n").Err()
 		},
 		"BUSY": func() error {
