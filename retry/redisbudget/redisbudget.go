@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
@@ -139,6 +140,10 @@ func await(ctx context.Context, call func() (int, error)) (int, error) {
 	}()
 	select {
 	case a := <-answered:
+		if end, ok := ctx.Deadline(); ok && a.err != nil && !time.Now().Before(end) {
+			<-ctx.Done() // the connection's timer was a moment ahead
+			return 0, fmt.Errorf("%w: %w", context.Cause(ctx), a.err)
+		}
 		return a.got, a.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)

@@ -13,6 +13,6 @@ import (
 func TestMain(m *testing.M) {
 	redisserver.Report()
 	flag.Parse()
-	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
+	flag.Set("test.parallel", "4") // the suite bounds calls of the store by time, so it must not be slow
 	goleak.VerifyTestMain(m)
 }
