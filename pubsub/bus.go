@@ -41,16 +41,8 @@ func (b *Bus) Publish(ctx context.Context, topic string, ms ...Message) error {
 	if err := b.usable(ctx); err != nil {
 		return err
 	}
-	if err := CheckTopic(topic); err != nil {
+	if err := checkPublish(topic, ms); err != nil || len(ms) == 0 {
 		return err
-	}
-	for i := range ms {
-		if err := CheckMessage(&ms[i]); err != nil {
-			return fmt.Errorf("message %d of %d to %q: %w", i+1, len(ms), topic, err)
-		}
-	}
-	if len(ms) == 0 {
-		return nil
 	}
 	ctx, done := b.trace.publish(ctx, topic, &ms)
 	err := b.b.Publish(ctx, topic, ms)
@@ -103,11 +95,13 @@ func (b *Bus) Close(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) usable(ctx context.Context) error {
+func (b *Bus) usable(ctx context.Context) error { return usable(ctx, &b.closed) }
+
+func usable(ctx context.Context, closed *atomic.Bool) error {
 	switch {
 	case ctx == nil:
 		return fmt.Errorf("%w: nil context", ErrInvalid)
-	case b.closed.Load():
+	case closed.Load():
 		return ErrClosed
 	case ctx.Err() != nil:
 		return fmt.Errorf("pubsub: %w", context.Cause(ctx))

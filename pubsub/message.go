@@ -58,6 +58,29 @@ func CheckMessage(m *Message) error {
 	return nil
 }
 
+// checkPublish reports what is wrong with messages to topic.
+func checkPublish(topic string, ms []Message) error {
+	if err := CheckTopic(topic); err != nil {
+		return err
+	}
+	for i := range ms {
+		if err := CheckMessage(&ms[i]); err != nil {
+			return fmt.Errorf("message %d of %d to %q: %w", i+1, len(ms), topic, err)
+		}
+	}
+	return nil
+}
+
+// CheckGroup reports what is wrong with the name of a group, by an error that wraps [ErrInvalid].
+func CheckGroup(group string) error {
+	if group == "" || len(group) > MaxGroup || strings.ContainsFunc(group, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}) {
+		return fmt.Errorf("%w: group %.70q: want 1 to %d letters, digits, - and _ of ASCII", ErrInvalid, group, MaxGroup)
+	}
+	return nil
+}
+
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

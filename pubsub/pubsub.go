@@ -59,6 +59,10 @@ var (
 	ErrGap = errors.New("pubsub: gap")
 	// ErrOverflow ends a subscription with [Disconnect] whose buffer was full.
 	ErrOverflow = errors.New("pubsub: subscriber too slow")
+	// ErrLost is the cause of the end of a handler's context when its message is no longer this consumer's.
+	ErrLost = errors.New("pubsub: lease lost")
+	// ErrUnsupported reports what the engine cannot do.
+	ErrUnsupported = errors.New("pubsub: not supported by the engine")
 	// ErrDisconnected is the cause of a gap at which the connection to the engine was lost.
 	ErrDisconnected = errors.New("pubsub: disconnected")
 )
