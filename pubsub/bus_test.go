@@ -153,7 +153,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestBusClose(t *testing.T) {
 	bubble(t, func(t *testing.T, bus *pubsub.Bus) {
 		s, unread := subscribe(t, bus, "t", nil), subscribe(t, bus, "t", nil)
 		send(t, bus, 1, 3)
@@ -185,7 +185,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-func TestDrain(t *testing.T) {
+func TestBusDrain(t *testing.T) {
 	bubble(t, func(t *testing.T, bus *pubsub.Bus) {
 		s := subscribe(t, bus, "t", nil)
 		send(t, bus, 1, 2)
@@ -245,7 +245,7 @@ func TestLoopsShare(t *testing.T) {
 	})
 }
 
-func TestInput(t *testing.T) {
+func TestBusInput(t *testing.T) {
 	bubble(t, func(t *testing.T, bus *pubsub.Bus) {
 		for topic, rule := range map[string]string{
 			"": "it is empty", "a b": "a space or a control", "a..b": "a token is empty", ".": "a token is empty", "a.": "a token is empty",
