@@ -20,10 +20,21 @@
 //		fmt.Println(m.Topic, m.Data)
 //	}
 //
-// Where messages travel is the business of a backend: mempubsub keeps them in this process, natspubsub sends them over core
-// NATS, redispubsub over Redis pub/sub. Everything else is the same on every engine.
+// A [Queue] keeps messages: each group of consumers gets each message at least once, also if it comes later, and what cannot be
+// handled becomes a dead letter.
 //
-// # What is promised
+//	q := pubsub.NewQueue(natspubsub.NewQueue(js, nil), nil)
+//	err := q.Publish(ctx, "orders", pubsub.Message{ID: id, Key: customer, Data: data}) // nil: it is stored
+//
+//	c, err := q.Consume(ctx, "orders", "billing", func(ctx context.Context, d *pubsub.Delivery) error {
+//		return bill(ctx, d.Data) // nil: it is done with; an error: it comes again
+//	}, nil)
+//	defer c.Drain(ctx)
+//
+// Where messages travel is the business of a backend: mempubsub keeps them in this process, natspubsub sends them over core
+// NATS and keeps them in JetStream, redispubsub over Redis pub/sub and in Streams. Everything else is the same on every engine.
+//
+// # What a Bus promises
 //
 // [Subscription]: a message that was published after Subscribe had returned is delivered, once, or a gap is reported in its
 // place: nothing is lost without a word. Messages of one publisher to one topic come in the order in which they were published.
@@ -33,10 +44,21 @@
 // What nobody promises here: that a message is kept while there is no subscriber, that a publisher learns whether anybody
 // got it, or an order between publishers.
 //
-// # Slow subscribers
-//
 // Each subscription has a buffer of its own, bounded by [SubscribeOptions.Buffer]. [SubscribeOptions.Overflow] says what happens
 // when it is full. Whatever it is, memory is bounded and the loop hears of it.
+//
+// # What a Queue promises
+//
+// What Publish's nil means is the engine's [Durability]; after an error, publish the same messages with the same IDs again. A message
+// is handed out until a handler has returned nil for it, or it has become a dead letter: after [ConsumeOptions.Deliveries] failures
+// that a handler saw, by [Dead], or when it was handed out twice as often and its consumers died each time. So a handler
+// may see a message more than once, and has to bear that: see [Handler.Once], and [Delivery] for its Token. A message is not handled
+// twice at once, unless its consumer was paused or cut off for longer than its lease; a consumer that is cut off tells its handlers
+// before.
+//
+// Messages with the same Key are handled one at a time and in order within one consumer, failures included: what comes after one
+// waits until it is done with. Across the consumers of a group that holds where the engine is told to have Partitions. It ends
+// where a lease is lost.
 //
 // # Topics and patterns
 //
