@@ -25,11 +25,13 @@ func (h Handler) Around(f func(ctx context.Context, fn func(context.Context) err
 	}
 }
 
-// Once returns a Handler that leaves out messages that it has handled before, by their IDs. once is the Once of a store of
-// idempotency keys: it calls fn unless it has succeeded for that key before.
-func (h Handler) Once(once func(ctx context.Context, key string, fn func(context.Context) error) error) Handler {
+// Once returns a Handler that leaves out messages that it has handled before, by their IDs. keys is a store of idempotency keys: its
+// Once calls fn unless fn has succeeded for that key before.
+func Once(keys interface {
+	Once(ctx context.Context, key string, fn func(context.Context) error) error
+}, h Handler) Handler {
 	return func(ctx context.Context, d *Delivery) error {
-		return once(ctx, d.ID, func(ctx context.Context) error { return h(ctx, d) })
+		return keys.Once(ctx, d.ID, func(ctx context.Context) error { return h(ctx, d) })
 	}
 }
 

@@ -590,7 +590,7 @@ func TestAroundAndOnce(t *testing.T) {
 			r.add("around")
 			return fn(ctx)
 		}
-		consume(t, q, handler.Around(around).Once(k.Once), &pubsub.ConsumeOptions{Concurrency: 1})
+		consume(t, q, pubsub.Once(k, handler.Around(around)), &pubsub.ConsumeOptions{Concurrency: 1})
 		put(t, q, pubsub.Message{ID: "seen", Data: []byte("1")}, pubsub.Message{ID: "new", Data: []byte("2")})
 		synctest.Wait()
 		require.Equal(t, []string{"around", "2"}, r.all())
@@ -660,7 +660,7 @@ func TestQueueInput(t *testing.T) {
 		}
 		require.NoError(t, q.Publish(t.Context(), "t"))
 		require.ErrorIs(t, q.Publish(t.Context(), "a b", msg("", "")), pubsub.ErrInvalid)
-		require.ErrorIs(t, q.Publish(nil, "t"), pubsub.ErrInvalid) //nolint:staticcheck // bad input
+		require.ErrorIs(t, q.Publish(noContext, "t"), pubsub.ErrInvalid)
 		for _, err := range q.DeadLetters(t.Context(), "", "g") {
 			require.ErrorIs(t, err, pubsub.ErrInvalid)
 		}

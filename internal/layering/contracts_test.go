@@ -12,7 +12,7 @@ import (
 )
 
 // contracts names the interfaces that engines implement. Whoever writes a backend implements all of their methods.
-var contracts = []string{"Backend", "Store", "Pool", "Wire", "Conn"}
+var contracts = []string{"Backend", "Store", "Pool", "Wire", "Conn", "BusBackend", "QueueBackend", "QueueConsumer", "Sink"}
 
 // maxMethods keeps a backend one day's work; what can be written on top of a contract belongs in its front.
 const maxMethods = 7
