@@ -1,0 +1,5 @@
+package pubsub_test
+
+const childEnv = "CONCORD_PUBSUB_CHILD"
+
+func child() {}
