@@ -3,6 +3,7 @@ package pubsub_test
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 		return
 	}
 	redisserver.Report()
+	flag.Parse()
+	flag.Set("test.parallel", "8") // they wait for time and servers more than they work
 	goleak.VerifyTestMain(m)
 }
 
@@ -87,11 +90,14 @@ func (e natsEngine) client(t *testing.T, links faultproxy.Links) *nats.Conn {
 func impatient(o *nats.Options) { o.PingInterval, o.MaxPingsOut = silence/3, 2 }
 
 func (e natsEngine) connect(t *testing.T, links faultproxy.Links) pubsub.BusBackend {
-	return natspubsub.NewBus(e.client(t, links), &natspubsub.BusOptions{Settle: 30 * time.Millisecond})
+	return natspubsub.NewBus(e.client(t, links), &natspubsub.BusOptions{Settle: settle})
 }
 
 // silence is how long a link may be dead before it is noticed.
 const silence = time.Second
+
+// settle is what nodes on one machine need by far not.
+const settle = 30 * time.Millisecond
 
 // onEach runs a test on every engine. Redis has a stand-in where it is not installed.
 func onEach(t *testing.T, test func(t *testing.T, e engine)) {
@@ -100,16 +106,22 @@ func onEach(t *testing.T, test func(t *testing.T, e engine)) {
 		"redis with deadlines": func(t *testing.T) engine {
 			return redisEngine{Server: redisserver.StartOrMini(t), mod: func(o *redis.Options) { o.ContextTimeoutEnabled = true }}
 		},
-		"redis cluster":  func(t *testing.T) engine { redisserver.Require(t); return clusterEngine{redisserver.StartCluster(t)} },
-		"redis sentinel": func(t *testing.T) engine { redisserver.Require(t); return sentinelEngine{redisserver.StartReplicated(t)} },
-		"nats":           func(t *testing.T) engine { return natsEngine{natsserver.Start(t, 1)} },
-		"nats cluster":   func(t *testing.T) engine { return natsEngine{natsserver.Start(t, 3)} },
+		"redis cluster": func(t *testing.T) engine { redisserver.Require(t); return clusterEngine{redisserver.StartCluster(t)} },
+		"redis sentinel": func(t *testing.T) engine {
+			redisserver.Require(t)
+			return sentinelEngine{redisserver.StartReplicated(t)}
+		},
+		"nats":         func(t *testing.T) engine { return natsEngine{natsserver.Start(t, 1)} },
+		"nats cluster": func(t *testing.T) engine { return natsEngine{natsserver.Start(t, 3)} },
 	}, test)
 }
 
 func on(t *testing.T, open map[string]func(t *testing.T) engine, test func(t *testing.T, e engine)) {
 	for name, open := range open {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
 	}
 }
 
