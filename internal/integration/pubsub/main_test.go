@@ -116,6 +116,14 @@ func onEach(t *testing.T, test func(t *testing.T, e engine)) {
 	}, test)
 }
 
+// onServers runs a test on one server of each kind.
+func onServers(t *testing.T, test func(t *testing.T, e engine)) {
+	on(t, map[string]func(t *testing.T) engine{
+		"redis": func(t *testing.T) engine { return redisEngine{Server: redisserver.Start(t)} },
+		"nats":  func(t *testing.T) engine { return natsEngine{natsserver.Start(t, 1)} },
+	}, test)
+}
+
 func on(t *testing.T, open map[string]func(t *testing.T) engine, test func(t *testing.T, e engine)) {
 	for name, open := range open {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,62 @@
+package redispubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/pubsub"
+)
+
+// tape is a Sink that writes down what it gets.
+type tape []string
+
+func (*tape) Active() {}
+
+func (p *tape) Gap(cause error) { *p = append(*p, cause.Error()) }
+
+func (p *tape) Deliver(_ context.Context, topic string, ms []pubsub.Message) error {
+	for _, m := range ms {
+		*p = append(*p, topic+":"+string(m.Data))
+	}
+	return nil
+}
+
+func TestFeedKeepsPlaces(t *testing.T) {
+	f := newFeed()
+	add := func(topic, data string) { f.put(pubsub.Message{Topic: topic, Data: []byte(data)}) }
+	f.gap(errors.New("first"))
+	f.gap(errors.New("and again"))
+	add("a", "1")
+	add("a", "2")
+	add("b", "3")
+	f.gap(errors.New("second"))
+	add("b", "4")
+	f.gap(errors.New("last"))
+	var got tape
+	require.NoError(t, f.deliver(t.Context(), &got))
+	require.NoError(t, f.deliver(t.Context(), &got))
+	require.Equal(t, tape{"first", "a:1", "a:2", "b:3", "second", "b:4", "last"}, got)
+}
+
+func TestFeedIsBounded(t *testing.T) {
+	for _, size := range []int{0, 1 << 20} {
+		f, n := newFeed(), 0
+		for range 2 * maxWaiting {
+			f.put(pubsub.Message{Topic: "t", Data: make([]byte, size)})
+			if n++; len(f.in.gaps) > 0 {
+				break
+			}
+		}
+		require.LessOrEqual(t, f.in.bytes, maxWaitingBytes)
+		var got tape
+		require.NoError(t, f.deliver(t.Context(), &got))
+		require.Equal(t, 1, len(slices.DeleteFunc(got, func(s string) bool { return s != fmt.Sprint(errFull) })))
+		f.put(pubsub.Message{Topic: "t", Data: make([]byte, 2*maxWaitingBytes)})
+		require.Len(t, f.in.ms, 1, "one that is alone is taken, whatever its size")
+	}
+}
