@@ -73,7 +73,7 @@ func NewBus(nc *nats.Conn, o *BusOptions) *Bus {
 		b.err = fmt.Errorf("%w: Prefix %.40q: want at most %d bytes with a dot at the end", pubsub.ErrInvalid, b.prefix, maxPrefix)
 	default:
 		if err := pubsub.CheckTopic(strings.TrimSuffix(b.prefix, ".")); err != nil {
-			b.err = fmt.Errorf("Prefix %.40q: %w", b.prefix, err)
+			b.err = fmt.Errorf("prefix %.40q: %w", b.prefix, err)
 		}
 	}
 	return b

@@ -18,9 +18,9 @@ func TestBadInput(t *testing.T) {
 		"nil connection":          NewBus(nil, nil),
 		"NoEcho":                  NewBus(quiet, nil),
 		`Prefix "a"`:              NewBus(new(nats.Conn), &BusOptions{Prefix: "a"}),
-		`Prefix "a..": `:          NewBus(new(nats.Conn), &BusOptions{Prefix: "a.."}),
-		`Prefix "a.*.": `:         NewBus(new(nats.Conn), &BusOptions{Prefix: "a.*."}),
-		`Prefix "$JS.": `:         NewBus(new(nats.Conn), &BusOptions{Prefix: "$JS."}),
+		`prefix "a..": `:          NewBus(new(nats.Conn), &BusOptions{Prefix: "a.."}),
+		`prefix "a.*.": `:         NewBus(new(nats.Conn), &BusOptions{Prefix: "a.*."}),
+		`prefix "$JS.": `:         NewBus(new(nats.Conn), &BusOptions{Prefix: "$JS."}),
 		`want at most 255 bytes `: NewBus(new(nats.Conn), &BusOptions{Prefix: strings.Repeat("x", 255) + "."}),
 	} {
 		for _, err := range []error{
