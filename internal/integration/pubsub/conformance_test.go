@@ -14,8 +14,10 @@ import (
 // patience is what a loaded machine needs for a message.
 const patience = 4 * time.Second
 
-// paced waits before it goes on to another topic: the suite looks at the order of topics too, which nobody promises, and which a
-// Cluster, where each has a node of its own, does not keep.
+const pace = 50 * time.Millisecond
+
+// paced waits until the nodes of a Cluster have told each other. The suite looks at the order of topics too, and that nothing comes
+// that was flushed before Subscribe. Nobody promises either, and a Cluster, where each topic has a node of its own, keeps neither.
 type paced struct {
 	pubsub.BusBackend
 	last atomic.Value
@@ -23,9 +25,14 @@ type paced struct {
 
 func (p *paced) Publish(ctx context.Context, topic string, ms []pubsub.Message) error {
 	if last := p.last.Swap(topic); last != nil && last != topic {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pace)
 	}
 	return p.BusBackend.Publish(ctx, topic, ms)
+}
+
+func (p *paced) Flush(ctx context.Context) error {
+	time.Sleep(pace)
+	return p.BusBackend.Flush(ctx)
 }
 
 // The suite runs on each engine as it is, over a slow link, and over one that tears frames.
