@@ -21,8 +21,6 @@ const maxPrefix = 255
 const defaultSettle = 100 * time.Millisecond
 
 var (
-	// errFull is the cause of a gap at which messages came faster than a subscription with Block took them.
-	errFull = errors.New("natspubsub: no room for what came")
 	// errSlow is the cause of a gap at which the client dropped messages.
 	errSlow = fmt.Errorf("natspubsub: %w", nats.ErrSlowConsumer)
 )

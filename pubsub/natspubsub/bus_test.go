@@ -1,6 +1,7 @@
 package natspubsub
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/internal/feed"
 )
 
 func TestBadInput(t *testing.T) {
@@ -85,7 +87,7 @@ func TestDoubt(t *testing.T) {
 		2:          {"gap", "t:0", "gap", "t:1", "gap", "t:2"},
 		doubts + 1: {"gap", "t:17", "t:18"},
 	} {
-		in := &intake{feed: newFeed(), bus: new(Bus), connected: make(chan nats.Status)}
+		in := &intake{Feed: feed.New(), bus: new(Bus), connected: make(chan nats.Status)}
 		in.doubt(waiting, gapError{})
 		for i := range waiting + 3 {
 			if i > 2 && waiting <= doubts || i > doubts+2 {
@@ -94,7 +96,7 @@ func TestDoubt(t *testing.T) {
 			in.take(&nats.Msg{Subject: "t", Data: []byte(strconv.Itoa(i))})
 		}
 		var got tape
-		require.NoError(t, in.deliver(t.Context(), &got))
+		require.NoError(t, in.Deliver(t.Context(), &got))
 		require.Equal(t, want, got, "%d waiting", waiting)
 	}
 }
@@ -105,11 +107,25 @@ func (gapError) Error() string { return "gap" }
 
 // An engine's own subjects are no topics.
 func TestLoose(t *testing.T) {
-	in := &intake{feed: newFeed(), bus: new(Bus), loose: true, connected: make(chan nats.Status)}
+	in := &intake{Feed: feed.New(), bus: new(Bus), loose: true, connected: make(chan nats.Status)}
 	for _, subject := range []string{"_INBOX.x", "a", "$JS.API.INFO"} {
 		in.take(&nats.Msg{Subject: subject})
 	}
 	var got tape
-	require.NoError(t, in.deliver(t.Context(), &got))
+	require.NoError(t, in.Deliver(t.Context(), &got))
 	require.Equal(t, tape{"a:"}, got)
+}
+
+// tape is a Sink that writes down what it gets.
+type tape []string
+
+func (*tape) Active() {}
+
+func (p *tape) Gap(cause error) { *p = append(*p, cause.Error()) }
+
+func (p *tape) Deliver(_ context.Context, topic string, ms []pubsub.Message) error {
+	for _, m := range ms {
+		*p = append(*p, topic+":"+string(m.Data))
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/internal/feed"
 )
 
 const (
@@ -30,8 +31,8 @@ const (
 // connection, and Connected before the first one of the new. So when nothing was waiting at Connecting, and Connected had not come,
 // the place is known: before the next message. Else it is before one of those that are waiting when Connected is seen.
 type intake struct {
-	*feed // its mu guards what is below as well
-	bus   *Bus
+	*feed.Feed // its lock guards what is below as well
+	bus        *Bus
 	// subject is what is subscribed. Those of clients and servers fit it too where it begins with a wildcard: loose.
 	subject string
 	loose   bool
@@ -51,7 +52,7 @@ type intake struct {
 
 func newIntake(b *Bus, pattern string) *intake {
 	in := &intake{
-		feed: newFeed(), bus: b, subject: b.prefix + pattern,
+		Feed: feed.New(), bus: b, subject: b.prefix + pattern,
 		connected: b.nc.StatusChanged(nats.CONNECTED),
 		events:    b.nc.StatusChanged(nats.CONNECTING, nats.CONNECTED, nats.CLOSED),
 	}
@@ -87,8 +88,8 @@ func (in *intake) open(ctx context.Context) error {
 }
 
 func (in *intake) subscribe() error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.Lock()
+	defer in.Unlock()
 	if in.ending {
 		return context.Canceled
 	}
@@ -96,7 +97,7 @@ func (in *intake) subscribe() error {
 	if err != nil {
 		return fmt.Errorf("natspubsub: %w", err)
 	}
-	sub.SetPendingLimits(4*maxWaiting, 2*maxWaitingBytes)
+	sub.SetPendingLimits(4*feed.MaxMessages, 2*feed.MaxBytes)
 	in.slow = sub.StatusChanged(nats.SubscriptionSlowConsumer)
 	in.sub = sub
 	return nil
@@ -104,10 +105,10 @@ func (in *intake) subscribe() error {
 
 // stop ends the subscription.
 func (in *intake) stop() {
-	in.mu.Lock()
+	in.Lock()
 	in.ending, in.left = true, 0
 	sub := in.sub
-	in.mu.Unlock()
+	in.Unlock()
 	if sub != nil {
 		sub.Unsubscribe()
 	}
@@ -143,8 +144,8 @@ func (in *intake) refused(before error) error {
 
 // take is nats.go's handler.
 func (in *intake) take(msg *nats.Msg) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.Lock()
+	defer in.Unlock()
 	if in.ending {
 		if in.left--; in.left < 0 {
 			return
@@ -157,7 +158,7 @@ func (in *intake) take(msg *nats.Msg) {
 	}
 	if in.due > 0 {
 		in.due--
-		in.gap(in.cause)
+		in.Gap(in.cause)
 	}
 	topic := msg.Subject[len(in.bus.prefix):]
 	if in.loose && (topic[0] == '$' || topic[0] == '_') {
@@ -167,10 +168,10 @@ func (in *intake) take(msg *nats.Msg) {
 	if len(msg.Header) > 0 {
 		decode(msg.Header, &m)
 	}
-	in.put(m)
+	in.Put(m)
 }
 
-// look finds out whether there may be gaps in what is waiting. The caller holds in.mu.
+// look finds out whether there may be gaps in what is waiting. The caller holds the lock of in.
 func (in *intake) look() {
 	switch n := drain(in.connected); {
 	case n == 1 && in.clean:
@@ -183,14 +184,14 @@ func (in *intake) look() {
 	}
 }
 
-// doubt makes gaps before the next message, and before each of so many, or the one after them. The caller holds in.mu.
+// doubt makes gaps before the next message, and before each of so many, or the one after them. The caller holds the lock of in.
 func (in *intake) doubt(waiting int, cause error) {
 	in.clean = false
 	in.cause = cause
 	in.due = max(in.due, waiting+1)
 	if waiting > doubts {
 		in.skip, in.due = waiting, 1
-		in.gap(cause)
+		in.Gap(cause)
 	}
 }
 
@@ -258,8 +259,8 @@ func (in *intake) watch(ctx context.Context) error {
 
 // connecting notes whether the old connection has left nothing behind.
 func (in *intake) connecting() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.Lock()
+	defer in.Unlock()
 	if in.pending() == 0 && len(in.events) == 0 && len(in.connected) == 0 {
 		in.clean = true
 	}
@@ -275,20 +276,20 @@ func (in *intake) confirm(ctx context.Context) bool {
 
 // again tells the gap of a reconnect, if no message has come before.
 func (in *intake) again() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.Lock()
+	defer in.Unlock()
 	if in.pending() == 0 && drain(in.connected) > 0 {
 		in.clean = false
-		in.gap(pubsub.ErrDisconnected)
+		in.Gap(pubsub.ErrDisconnected)
 	}
 }
 
 // once tells a gap once more.
 func (in *intake) once() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.Lock()
+	defer in.Unlock()
 	if in.pending() == 0 {
-		in.gap(pubsub.ErrDisconnected)
+		in.Gap(pubsub.ErrDisconnected)
 		return
 	}
 	in.cause, in.due = pubsub.ErrDisconnected, max(in.due, 1)
@@ -308,7 +309,7 @@ func (in *intake) run(ctx context.Context, s pubsub.Sink) error {
 	cancel()
 	<-ended
 	in.finish()
-	if e := in.deliver(ctx, s); err == nil {
+	if e := in.Deliver(ctx, s); err == nil {
 		err = e
 	}
 	return cmp.Or(context.Cause(ctx), err, end)
@@ -317,8 +318,8 @@ func (in *intake) run(ctx context.Context, s pubsub.Sink) error {
 func (in *intake) loop(ctx context.Context, s pubsub.Sink, ended <-chan struct{}) error {
 	for {
 		select {
-		case <-in.more:
-			if err := in.deliver(ctx, s); err != nil {
+		case <-in.More:
+			if err := in.Deliver(ctx, s); err != nil {
 				return err
 			}
 		case <-ended:
@@ -331,13 +332,13 @@ func (in *intake) loop(ctx context.Context, s pubsub.Sink, ended <-chan struct{}
 
 // finish takes what waits in nats.go, and no more.
 func (in *intake) finish() {
-	in.mu.Lock()
+	in.Lock()
 	in.ending, in.left = true, in.pending()
-	in.mu.Unlock()
+	in.Unlock()
 	for start := time.Now(); time.Since(start) < check; time.Sleep(time.Millisecond) {
-		in.mu.Lock()
+		in.Lock()
 		done := in.left <= 0 || in.pending() == 0
-		in.mu.Unlock()
+		in.Unlock()
 		if done {
 			break
 		}

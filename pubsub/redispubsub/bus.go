@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/internal/feed"
 )
 
 const (
@@ -29,8 +30,6 @@ const (
 )
 
 var (
-	// errFull is the cause of a gap at which messages came faster than a subscription with Block took them.
-	errFull = errors.New("redispubsub: no room for what came")
 	// errSilent ends a connection on which nothing came for too long.
 	errSilent = errors.New("redispubsub: the connection is silent")
 	// errReconnected ends a connection that the client has replaced without a word.
@@ -157,7 +156,7 @@ func (b *Bus) Subscribe(ctx context.Context, pattern string, s pubsub.Sink) erro
 	k := b.join(in, routeOf(b.prefix, pattern))
 	err := in.run(ctx, s)
 	b.leave(k, in)
-	if e := in.deliver(ctx, s); err == nil {
+	if e := in.Deliver(ctx, s); err == nil {
 		err = e
 	}
 	if err != nil && ctx.Err() == nil {
@@ -195,7 +194,7 @@ func (b *Bus) leave(k *link, in *intake) {
 
 // intake is a subscription.
 type intake struct {
-	*feed
+	*feed.Feed
 	pattern string
 	prefix  int // how many bytes of a channel come before the topic
 	at      *topic
@@ -205,7 +204,7 @@ type intake struct {
 }
 
 func newIntake(pattern string, prefix int) *intake {
-	return &intake{feed: newFeed(), pattern: pattern, prefix: prefix, ready: make(chan struct{}), end: make(chan error, 1)}
+	return &intake{Feed: feed.New(), pattern: pattern, prefix: prefix, ready: make(chan struct{}), end: make(chan error, 1)}
 }
 
 // run hands messages on until ctx ends or the subscription does.
@@ -220,8 +219,8 @@ func (in *intake) run(ctx context.Context, s pubsub.Sink) error {
 	s.Active()
 	for {
 		select {
-		case <-in.more:
-			if err := in.deliver(ctx, s); err != nil {
+		case <-in.More:
+			if err := in.Deliver(ctx, s); err != nil {
 				return err
 			}
 		case err := <-in.end:
@@ -249,16 +248,16 @@ func (in *intake) take(channel string, m pubsub.Message, glob bool) {
 	if glob && !fits(in.pattern, m.Topic) {
 		return
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.put(m)
+	in.Lock()
+	defer in.Unlock()
+	in.Put(m)
 }
 
 // missing adds a gap.
 func (in *intake) missing(cause error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.gap(cause)
+	in.Lock()
+	defer in.Unlock()
+	in.Gap(cause)
 }
 
 // topic is a route and who wants it.

@@ -70,7 +70,7 @@ func TestExitAfterFlush(t *testing.T) {
 			kind = "nats"
 		}
 		for _, last := range []string{"flush", "close"} {
-			in := subscribe(t, newBus(t, e.connect(t, nil)), "child", &pubsub.SubscribeOptions{Buffer: childSends})
+			in := subscribe(t, newBus(t, e.connect(t, nil, "")), "child", &pubsub.SubscribeOptions{Buffer: childSends})
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
 			cmd.Env = append(os.Environ(), childEnv+"="+kind+" "+links[0].Addr()+" "+last)
 			out, err := cmd.CombinedOutput()

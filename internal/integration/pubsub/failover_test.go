@@ -28,7 +28,7 @@ func TestSentinelFailover(t *testing.T) {
 			t.Parallel()
 			e := sentinelEngine{redisserver.StartReplicated(t)}
 			l := listen(t, e, nil)
-			p := &publisher{record: record{vague: map[int]bool{}}, name: "p", bus: newBus(t, e.connect(t, nil))}
+			p := &publisher{record: record{vague: map[int]bool{}}, name: "p", bus: newBus(t, e.connect(t, nil, ""))}
 			settled(t, l, []*publisher{p})
 			fail(e.Replicated)
 			settled(t, l, []*publisher{p})
@@ -45,7 +45,7 @@ func TestRedisKill(t *testing.T) {
 	t.Parallel()
 	e := redisEngine{Server: redisserver.Start(t), silence: silence}
 	l := listen(t, e, nil)
-	p := &publisher{record: record{vague: map[int]bool{}}, name: "p", bus: newBus(t, e.connect(t, nil))}
+	p := &publisher{record: record{vague: map[int]bool{}}, name: "p", bus: newBus(t, e.connect(t, nil, ""))}
 	settled(t, l, []*publisher{p})
 	for want := 1; want <= 5; want++ {
 		require.NoError(t, e.Dial(t, nil).ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err())
@@ -64,7 +64,7 @@ func TestRedisRefusal(t *testing.T) {
 	admin := s.Dial(t, nil)
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "u", "on", "nopass", "+@all", "resetchannels", "&may", "&a.*").Err())
 	e := redisEngine{Server: s, silence: silence, mod: func(o *redis.Options) { o.Username, o.Password = "u", "x" }}
-	bus := newBus(t, e.connect(t, nil))
+	bus := newBus(t, e.connect(t, nil, ""))
 	in := subscribe(t, bus, "may", nil)
 	for _, pattern := range []string{"must.not", "*", "b.>"} {
 		_, err := bus.Subscribe(t.Context(), pattern, nil)

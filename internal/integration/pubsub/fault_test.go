@@ -91,7 +91,7 @@ type listener struct {
 func listen(t *testing.T, e engine, o *pubsub.SubscribeOptions) *listener {
 	t.Helper()
 	l := &listener{links: e.links(t)}
-	s := subscribe(t, newBus(t, e.connect(t, l.links)), "faults.*", o)
+	s := subscribe(t, newBus(t, e.connect(t, l.links, "")), "faults.*", o)
 	var loop sync.WaitGroup
 	loop.Go(func() { l.read(t.Context(), s) })
 	t.Cleanup(loop.Wait)
@@ -201,7 +201,7 @@ func faulty(t *testing.T, e crasher, name string, fault func(*listener, []*publi
 	var ps []*publisher
 	for _, name := range []string{"p", "q"} {
 		links := e.links(t)
-		ps = append(ps, &publisher{record: record{vague: map[int]bool{}}, name: name, bus: newBus(t, e.connect(t, links)), links: links})
+		ps = append(ps, &publisher{record: record{vague: map[int]bool{}}, name: name, bus: newBus(t, e.connect(t, links, "")), links: links})
 	}
 	calm := func(d time.Duration, during func()) {
 		ctx, cancel := context.WithTimeout(t.Context(), d)

@@ -37,7 +37,7 @@ type engine interface {
 	// links returns the links of a new process, none where it has no proxies.
 	links(t *testing.T) faultproxy.Links
 	// connect returns a backend with a client of its own, by those links, or without any.
-	connect(t *testing.T, links faultproxy.Links) pubsub.BusBackend
+	connect(t *testing.T, links faultproxy.Links, prefix string) pubsub.BusBackend
 }
 
 type redisEngine struct {
@@ -55,24 +55,24 @@ func (e redisEngine) client(t *testing.T, links faultproxy.Links) *redis.Client 
 	return e.DialThrough(t, links[0], e.mod)
 }
 
-func (e redisEngine) connect(t *testing.T, links faultproxy.Links) pubsub.BusBackend {
-	return redispubsub.NewBus(e.client(t, links), &redispubsub.BusOptions{Silence: e.silence})
+func (e redisEngine) connect(t *testing.T, links faultproxy.Links, prefix string) pubsub.BusBackend {
+	return redispubsub.NewBus(e.client(t, links), &redispubsub.BusOptions{Silence: e.silence, Prefix: prefix})
 }
 
 type sentinelEngine struct{ *redisserver.Replicated }
 
 func (e sentinelEngine) links(*testing.T) faultproxy.Links { return nil }
 
-func (e sentinelEngine) connect(t *testing.T, _ faultproxy.Links) pubsub.BusBackend {
-	return redispubsub.NewBus(e.Dial(t, nil), &redispubsub.BusOptions{Silence: silence})
+func (e sentinelEngine) connect(t *testing.T, _ faultproxy.Links, prefix string) pubsub.BusBackend {
+	return redispubsub.NewBus(e.Dial(t, nil), &redispubsub.BusOptions{Silence: silence, Prefix: prefix})
 }
 
 type clusterEngine struct{ *redisserver.Cluster }
 
 func (e clusterEngine) links(*testing.T) faultproxy.Links { return nil }
 
-func (e clusterEngine) connect(t *testing.T, _ faultproxy.Links) pubsub.BusBackend {
-	return redispubsub.NewBus(e.Dial(t, nil), nil)
+func (e clusterEngine) connect(t *testing.T, _ faultproxy.Links, prefix string) pubsub.BusBackend {
+	return redispubsub.NewBus(e.Dial(t, nil), &redispubsub.BusOptions{Prefix: prefix})
 }
 
 type natsEngine struct{ *natsserver.Cluster }
@@ -89,8 +89,8 @@ func (e natsEngine) client(t *testing.T, links faultproxy.Links) *nats.Conn {
 // impatient makes a client find a dead link as soon as the tests want.
 func impatient(o *nats.Options) { o.PingInterval, o.MaxPingsOut = silence/3, 2 }
 
-func (e natsEngine) connect(t *testing.T, links faultproxy.Links) pubsub.BusBackend {
-	return natspubsub.NewBus(e.client(t, links), &natspubsub.BusOptions{Settle: settle})
+func (e natsEngine) connect(t *testing.T, links faultproxy.Links, prefix string) pubsub.BusBackend {
+	return natspubsub.NewBus(e.client(t, links), &natspubsub.BusOptions{Settle: settle, Prefix: prefix})
 }
 
 // silence is how long a link may be dead before it is noticed.

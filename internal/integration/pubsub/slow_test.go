@@ -35,10 +35,10 @@ func TestSlowSubscriber(t *testing.T) {
 }
 
 func slow(t *testing.T, e engine, overflow pubsub.Overflow) {
-	b := newBus(t, e.connect(t, nil))
+	b := newBus(t, e.connect(t, nil, ""))
 	in := subscribe(t, b, "slow", &pubsub.SubscribeOptions{Buffer: 100, Overflow: overflow})
 	mark := subscribe(t, b, "mark", nil) // shares the connection
-	publisher := newBus(t, e.connect(t, nil))
+	publisher := newBus(t, e.connect(t, nil, ""))
 	ms := make([]pubsub.Message, 100)
 	for n := 0; n < flood; n += len(ms) {
 		for i := range ms {
@@ -100,7 +100,7 @@ func drained(in *pubsub.Subscription) (got []seen, last error) {
 func TestCloseDuringDelivery(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, e engine) {
-		publisher := newBus(t, e.connect(t, nil))
+		publisher := newBus(t, e.connect(t, nil, ""))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -110,7 +110,7 @@ func TestCloseDuringDelivery(t *testing.T) {
 			}
 		}()
 		for range 10 {
-			bus := pubsub.NewBus(e.connect(t, nil), nil)
+			bus := pubsub.NewBus(e.connect(t, nil, ""), nil)
 			in := subscribe(t, bus, "close", &pubsub.SubscribeOptions{Buffer: 10, Overflow: pubsub.Block})
 			closed := make(chan error, 1)
 			n := 0

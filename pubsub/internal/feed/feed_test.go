@@ -1,4 +1,4 @@
-package natspubsub
+package feed
 
 import (
 	"context"
@@ -27,36 +27,36 @@ func (p *tape) Deliver(_ context.Context, topic string, ms []pubsub.Message) err
 }
 
 func TestFeedKeepsPlaces(t *testing.T) {
-	f := newFeed()
-	add := func(topic, data string) { f.put(pubsub.Message{Topic: topic, Data: []byte(data)}) }
-	f.gap(errors.New("first"))
-	f.gap(errors.New("and again"))
+	f := New()
+	add := func(topic, data string) { f.Put(pubsub.Message{Topic: topic, Data: []byte(data)}) }
+	f.Gap(errors.New("first"))
+	f.Gap(errors.New("and again"))
 	add("a", "1")
 	add("a", "2")
 	add("b", "3")
-	f.gap(errors.New("second"))
+	f.Gap(errors.New("second"))
 	add("b", "4")
-	f.gap(errors.New("last"))
+	f.Gap(errors.New("last"))
 	var got tape
-	require.NoError(t, f.deliver(t.Context(), &got))
-	require.NoError(t, f.deliver(t.Context(), &got))
+	require.NoError(t, f.Deliver(t.Context(), &got))
+	require.NoError(t, f.Deliver(t.Context(), &got))
 	require.Equal(t, tape{"first", "a:1", "a:2", "b:3", "second", "b:4", "last"}, got)
 }
 
 func TestFeedIsBounded(t *testing.T) {
 	for _, size := range []int{0, 1 << 20} {
-		f, n := newFeed(), 0
-		for range 2 * maxWaiting {
-			f.put(pubsub.Message{Topic: "t", Data: make([]byte, size)})
+		f, n := New(), 0
+		for range 2 * MaxMessages {
+			f.Put(pubsub.Message{Topic: "t", Data: make([]byte, size)})
 			if n++; len(f.in.gaps) > 0 {
 				break
 			}
 		}
-		require.LessOrEqual(t, f.in.bytes, maxWaitingBytes)
+		require.LessOrEqual(t, f.in.bytes, MaxBytes)
 		var got tape
-		require.NoError(t, f.deliver(t.Context(), &got))
-		require.Equal(t, 1, len(slices.DeleteFunc(got, func(s string) bool { return s != fmt.Sprint(errFull) })))
-		f.put(pubsub.Message{Topic: "t", Data: make([]byte, 2*maxWaitingBytes)})
+		require.NoError(t, f.Deliver(t.Context(), &got))
+		require.Equal(t, 1, len(slices.DeleteFunc(got, func(s string) bool { return s != fmt.Sprint(ErrFull) })))
+		f.Put(pubsub.Message{Topic: "t", Data: make([]byte, 2*MaxBytes)})
 		require.Len(t, f.in.ms, 1, "one that is alone is taken, whatever its size")
 	}
 }

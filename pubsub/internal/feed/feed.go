@@ -1,29 +1,35 @@
-package natspubsub
+// Package feed is between the goroutine that reads what comes for a subscription and the one that gives it to its sink.
+package feed
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/concordkit/concord/pubsub"
 )
 
 const (
-	// maxWaiting and maxWaitingBytes bound what waits for a sink that blocks. As much again may be on its way into the sink.
-	maxWaiting      = 1 << 16
-	maxWaitingBytes = 32 << 20
+	// MaxMessages and MaxBytes bound what waits for a sink that blocks. As much again may be on its way into the sink.
+	MaxMessages = 1 << 16
+	MaxBytes    = 32 << 20
 	// messageBytes is about what a message takes beside its payload.
 	messageBytes = 128
 	// keep is the largest buffer that is used again.
 	keep = 4096
 )
 
-// feed is what has come for a subscription and its sink has not got yet. What finds no room is a gap in its place.
-type feed struct {
-	more chan struct{} // has one when there is something
+// ErrFull is the cause of a gap at which messages came faster than a subscription with pubsub.Block took them.
+var ErrFull = errors.New("pubsub: no room for what came")
 
-	mu    sync.Mutex
-	in    batch
-	spare []pubsub.Message
+// Feed is what has come for a subscription and its sink has not got yet. What finds no room is a gap in its place.
+type Feed struct {
+	// More has one when there is something.
+	More chan struct{}
+
+	sync.Mutex // guards what is below, and what its user keeps in step with it
+	in         batch
+	spare      []pubsub.Message
 }
 
 type batch struct {
@@ -38,13 +44,14 @@ type gap struct {
 	cause error
 }
 
-func newFeed() *feed { return &feed{more: make(chan struct{}, 1)} }
+// New returns an empty Feed.
+func New() *Feed { return &Feed{More: make(chan struct{}, 1)} }
 
-// put adds a message. The caller holds f.mu.
-func (f *feed) put(m pubsub.Message) {
+// Put adds a message. The caller holds f.
+func (f *Feed) Put(m pubsub.Message) {
 	size := len(m.Data) + messageBytes
-	if n := len(f.in.ms); n >= maxWaiting || n > 0 && f.in.bytes+size > maxWaitingBytes {
-		f.gap(errFull)
+	if n := len(f.in.ms); n >= MaxMessages || n > 0 && f.in.bytes+size > MaxBytes {
+		f.Gap(ErrFull)
 		return
 	}
 	f.in.ms = append(f.in.ms, m)
@@ -52,8 +59,8 @@ func (f *feed) put(m pubsub.Message) {
 	f.signal()
 }
 
-// gap notes that something is missing after the last message. The caller holds f.mu.
-func (f *feed) gap(cause error) {
+// Gap notes that something is missing after the last message. The caller holds f.
+func (f *Feed) Gap(cause error) {
 	at := len(f.in.ms)
 	if n := len(f.in.gaps); n > 0 && f.in.gaps[n-1].at == at {
 		return
@@ -62,20 +69,20 @@ func (f *feed) gap(cause error) {
 	f.signal()
 }
 
-func (f *feed) signal() {
+func (f *Feed) signal() {
 	select {
-	case f.more <- struct{}{}:
+	case f.More <- struct{}{}:
 	default:
 	}
 }
 
-// deliver hands on what is there.
-func (f *feed) deliver(ctx context.Context, s pubsub.Sink) error {
-	f.mu.Lock()
+// Deliver hands on what is there.
+func (f *Feed) Deliver(ctx context.Context, s pubsub.Sink) error {
+	f.Lock()
 	b := f.in
 	f.in = batch{ms: f.spare}
 	f.spare = nil
-	f.mu.Unlock()
+	f.Unlock()
 	if err := b.deliver(ctx, s); err != nil {
 		return err
 	}
@@ -83,9 +90,9 @@ func (f *feed) deliver(ctx context.Context, s pubsub.Sink) error {
 		return nil
 	}
 	clear(b.ms)
-	f.mu.Lock()
+	f.Lock()
 	f.spare = b.ms[:0]
-	f.mu.Unlock()
+	f.Unlock()
 	return nil
 }
 
