@@ -2,6 +2,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -151,14 +152,24 @@ func (a *Attempts) Keep() (release context.CancelFunc) {
 // Cancel ends an attempt that has no Done, and the loop: it is for a defer. Otherwise it does nothing.
 func (a *Attempts) Cancel() {
 	if a.phase == running {
-		a.abandon()
+		a.abandon(fmt.Errorf("%w: attempt %d without Done", ErrInvalid, a.n))
 	}
 }
 
-func (a *Attempts) abandon() {
-	a.phase, a.err = over, fmt.Errorf("%w: attempt %d without Done", ErrInvalid, a.n)
-	a.release(a.err)
+// panicked is Cancel for a func that does not return: it has panicked, or ended its goroutine.
+func (a *Attempts) panicked() {
+	if a.phase == running {
+		a.abandon(errPanicked)
+	}
 }
+
+func (a *Attempts) abandon(err error) {
+	a.phase, a.err = over, err
+	a.release(err)
+}
+
+// errPanicked is what hooks get as the error of an attempt whose func did not return.
+var errPanicked = errors.New("retry: the func did not return: it panicked or ended its goroutine")
 
 // release ends what arm began.
 func (a *Attempts) release(err error) {
@@ -176,8 +187,8 @@ func (a *Attempts) release(err error) {
 	}
 }
 
-// Err returns nil after an attempt that succeeded, and an [*Error] after the last one that failed, also where the loop
-// was left early. Before the first Next, and within an attempt, it is an error that wraps [ErrInvalid].
+// Err ends the loop. It returns nil after an attempt that succeeded, and an [*Error] after the last one that failed, also where
+// the loop was left early. Before the first Next, and within an attempt, it is an error that wraps [ErrInvalid].
 func (a *Attempts) Err() error {
 	if a.phase == over {
 		return a.err
@@ -190,7 +201,7 @@ func (a *Attempts) left() error {
 	case fresh:
 		return fmt.Errorf("%w: Err before Next", ErrInvalid)
 	case running:
-		a.abandon()
+		a.Cancel()
 	default:
 		a.stop(LoopLeft, Verdict{})
 	}
@@ -295,7 +306,7 @@ func (a *Attempts) fits(wait time.Duration) StopCause {
 // sleep reports whether ctx has not ended in d.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d == 0 {
-		return true
+		return ctx.Err() == nil // a hook or a classifier may have taken its time
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -315,7 +326,7 @@ func (a *Attempts) stop(why StopCause, v Verdict) bool {
 	}
 	switch why {
 	case ContextEnded:
-		e.cause = context.Cause(a.parent)
+		e.cause, e.ended = context.Cause(a.parent), a.parent.Err()
 	case BudgetEmpty:
 		e.budget = a.p.o.Budget.Name()
 	}

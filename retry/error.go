@@ -21,6 +21,7 @@ type Error struct {
 	Last error
 
 	cause      error  // of the context
+	ended      error  // what the context says itself, where that is another one
 	budget     string // its name
 	notApplied bool
 	retryAfter time.Duration // at stopped
@@ -82,16 +83,19 @@ func (e *Error) Error() string {
 	}
 }
 
-// Unwrap returns Last and the cause of the context, those of them that there are.
+// Unwrap returns Last, and where the context has stopped it, its cause and its error: those of them that there are.
 func (e *Error) Unwrap() []error {
-	var errs []error
-	for _, err := range []error{e.Last, e.cause} {
+	errs := make([]error, 0, 3)
+	for _, err := range []error{e.Last, e.cause, e.ended} {
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errs
 }
+
+// isFinal reports whether another attempt would be in vain, or not allowed, whoever makes it.
+func (e *Error) isFinal() bool { return e.Stop == PermanentError || e.Stop == UnsafeRepeat }
 
 // NotApplied reports whether no attempt can have done the work: each failed with a verdict that says so, or there was none.
 func (e *Error) NotApplied() bool { return e.notApplied }

@@ -201,7 +201,7 @@ func ExampleHedge() {
 func ExampleNewHedger() {
 	_, err := retry.NewHedger(&retry.HedgeOptions[int]{Quantile: 95})
 	fmt.Println(err)
-	// Output: retry: invalid: Quantile 95: want more than 0, at most 0.9999
+	// Output: retry: invalid: Quantile 95: want more than 0, at most 0.99
 }
 
 func ExampleLogTrace() {

@@ -17,15 +17,16 @@ type HedgeOptions[T any] struct {
 	// Quantile it is what counts until 100 attempts are known.
 	Delay time.Duration
 	// Quantile makes the delay the time that this part of the recent attempts took at most: with 0.95, one call of twenty is
-	// hedged. It is above 0 and at most 0.9999, and exact to 13 %. 0 means off.
+	// hedged. It is above 0 and at most 0.99, and exact to about a fifth. 0 means off.
 	Quantile float64
 	// Max is how many attempts there are at most, the first included, 1 to 100. It defaults to 2.
 	Max int
 	// Budget is asked before each attempt but the first, and told of each success. Where it is empty the attempts that run
-	// go on. Nil means no limit. A policy for the same work should have the same Budget.
+	// go on. Nil means no limit. A policy for the same work should have the same Budget; it tells of the success too, so that each
+	// counts twice.
 	Budget Budget
-	// Close is called with the result of each attempt that succeeded too late, so that it can free what is in it. Nil drops
-	// the result.
+	// Close is called with the result of each attempt that succeeded too late, so that it can free what is in it, on the goroutine of
+	// that attempt. Nil drops the result.
 	Close func(T)
 	// Keep is for results that live on their context, such as the body of a response: it gets the result of the winner, and
 	// what ends its context, and returns what the caller gets. Without it, the winner's context ends when Hedge returns.
@@ -36,7 +37,7 @@ type HedgeOptions[T any] struct {
 
 const (
 	maxHedges   = 100
-	maxQuantile = 0.9999
+	maxQuantile = 0.99
 )
 
 func (o HedgeOptions[T]) filled() (HedgeOptions[T], error) {
@@ -101,10 +102,14 @@ func Hedge[T any](ctx context.Context, h *Hedger[T], fn func(context.Context) (T
 	}
 	if h.o.Max == 1 || Depth(ctx) > 0 {
 		v, err := fn(ctx)
-		if err == nil {
-			h.deposit()
+		if err != nil {
+			return v, err
 		}
-		return v, err
+		h.deposit()
+		if h.o.Keep != nil {
+			v = h.o.Keep(v, func() {}) // it lives on ctx
+		}
+		return v, nil
 	}
 	return newRace(ctx, h, fn).run()
 }

@@ -285,3 +285,33 @@ func TestHedgeAllocations(t *testing.T) {
 		_, _ = retry.Hedge(ctx, h, func(context.Context) (int, error) { return 1, nil })
 	}), 5.)
 }
+
+// No attempt begins once the context has ended, however long the first takes to notice.
+func TestHedgeAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		defer cancel()
+		h, err := retry.NewHedger(&retry.HedgeOptions[int]{Max: 5})
+		require.NoError(t, err)
+		var calls atomic.Int64
+		_, err = retry.Hedge(ctx, h, func(context.Context) (int, error) {
+			calls.Add(1)
+			time.Sleep(time.Second) // deaf
+			return 0, errDown
+		})
+		require.ErrorIs(t, err, errDown)
+		require.EqualValues(t, 2, calls.Load())
+	})
+}
+
+// Keep gets each result, also where nothing is hedged.
+func TestKeepWithoutAHedge(t *testing.T) {
+	h, err := retry.NewHedger(&retry.HedgeOptions[int]{Max: 1, Keep: func(v int, release context.CancelFunc) int {
+		release()
+		return v + 100
+	}})
+	require.NoError(t, err)
+	v, err := retry.Hedge(t.Context(), h, func(context.Context) (int, error) { return 1, nil })
+	require.NoError(t, err)
+	require.Equal(t, 101, v)
+}

@@ -71,12 +71,12 @@ func TestBadBudgets(t *testing.T) {
 
 func TestBadHedgers(t *testing.T) {
 	for want, o := range map[string]retry.HedgeOptions[int]{
-		"Delay -1ns: want 1µs to 24h0m0s":                 {Delay: -1},
-		"Max -1: want 1 to 100":                           {Max: -1},
-		"Max 101: want 1 to 100":                          {Max: 101},
-		"Quantile NaN: want more than 0, at most 0.9999":  {Quantile: math.NaN()},
-		"Quantile -0.5: want more than 0, at most 0.9999": {Quantile: -0.5},
-		"Quantile 1: want more than 0, at most 0.9999":    {Quantile: 1},
+		"Delay -1ns: want 1µs to 24h0m0s":               {Delay: -1},
+		"Max -1: want 1 to 100":                         {Max: -1},
+		"Max 101: want 1 to 100":                        {Max: 101},
+		"Quantile NaN: want more than 0, at most 0.99":  {Quantile: math.NaN()},
+		"Quantile -0.5: want more than 0, at most 0.99": {Quantile: -0.5},
+		"Quantile 1: want more than 0, at most 0.99":    {Quantile: 1},
 	} {
 		_, err := retry.NewHedger(&o)
 		require.ErrorIs(t, err, retry.ErrInvalid)

@@ -112,7 +112,7 @@ func (r *race[T]) another() {
 func (r *race[T]) next() (n int, ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over || r.h.o.Budget != nil && !r.h.o.Budget.Withdraw() {
+	if r.over || r.parent.Err() != nil || r.h.o.Budget != nil && !r.h.o.Budget.Withdraw() {
 		return 0, nil
 	}
 	ctx = r.enter(&repetition{r.parent, 1})

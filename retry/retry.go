@@ -27,6 +27,8 @@
 //	NotApplied() bool           nothing was done, so repeating it does nothing twice
 //	UnknownOutcome() bool       it may have been done
 //
+// Errors that are joined stand for several pieces of work: nothing was done where each of them says so. [AppliedOf] reads them.
+//
 // NotApplied with a RetryAfter above 0 is how an open circuit breaker refuses a call: that stops at once, or is waited for
 // with [Options.AwaitOpen]. Work that must not be done twice is marked by [Options.Unsafe], and is repeated only where
 // it was provably not done.
@@ -97,7 +99,7 @@ func (p *Policy) Do(ctx context.Context, fn func(context.Context) error) error {
 		return fmt.Errorf("%w: Do with nil: want a func", ErrInvalid)
 	}
 	a := p.Start(ctx)
-	defer a.Cancel()
+	defer a.panicked()
 	for a.Next() {
 		a.Done(fn(a.ctx))
 	}
@@ -110,7 +112,7 @@ func Value[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, e
 		return v, fmt.Errorf("%w: Value with nil: want a func", ErrInvalid)
 	}
 	a := p.Start(ctx)
-	defer a.Cancel()
+	defer a.panicked()
 	for a.Next() {
 		v, err = fn(a.ctx)
 		a.Done(err)

@@ -11,13 +11,16 @@ type (
 	joined        interface{ Unwrap() []error }
 )
 
-// reading is what the errors of a tree say: of each kind the first that is found, outermost first.
+// reading is what the errors of a tree say. In a chain the outermost that speaks of a thing is believed, but that the outcome is
+// unknown is believed whoever says it. Errors that are joined stand for several pieces of work: nothing was done where all of them
+// say so.
 type reading struct {
 	notApplied, unknown answer
 	waits, marked       bool // marked by Permanent or After: the func itself has spoken
 	wait                time.Duration
 	decision            Decision
 	inner               *Error
+	open                bool // an open breaker refused the call
 }
 
 type answer uint8
@@ -28,40 +31,35 @@ const (
 	yes
 )
 
-// set keeps the first answer.
-func (a *answer) set(is bool) {
-	switch {
-	case *a != none:
-	case is:
-		*a = yes
-	default:
-		*a = no
+func answered(is bool) answer {
+	if is {
+		return yes
 	}
+	return no
 }
 
-func read(err error) (r reading) {
-	r.walk(err)
+// AppliedOf returns what an error says of itself, and of what it wraps: by methods NotApplied and UnknownOutcome, see the package
+// comment. It is for those who write a Classifier or their own retries.
+func AppliedOf(err error) Applied {
+	r := read(err)
+	return r.verdict().Applied
+}
+
+func read(err error) reading {
+	if !speaks(err) {
+		return reading{}
+	}
+	var r reading
+	switch e := err.(type) {
+	case *Error: // what lies below belongs to a policy that has judged it
+		r.inner = e
+	case unwrapper:
+		r = read(e.Unwrap())
+	case joined:
+		r = together(e.Unwrap())
+	}
+	r.add(err)
 	return r
-}
-
-// walk goes down the tree as [errors.As] does.
-func (r *reading) walk(err error) {
-	for speaks(err) {
-		if r.note(err); r.inner != nil {
-			return // what lies below belongs to a policy that has judged it
-		}
-		switch e := err.(type) {
-		case unwrapper:
-			err = e.Unwrap()
-		case joined:
-			for _, err := range e.Unwrap() {
-				r.walk(err)
-			}
-			return
-		default:
-			return
-		}
-	}
 }
 
 // speaks reports whether there is anything to find in err. Its cases are looked up at once, and most errors have none.
@@ -73,23 +71,52 @@ func speaks(err error) bool {
 	return false
 }
 
-func (r *reading) note(err error) {
-	switch e := err.(type) {
-	case *mark:
-		if !r.marked {
-			r.marked, r.decision = true, e.decision
+// together returns what errors say that are joined.
+func together(errs []error) reading {
+	all := reading{open: len(errs) > 0}
+	silent := false
+	for i, err := range errs {
+		r := read(err)
+		switch {
+		case r.notApplied == none:
+			silent = true
+		case i == 0 || r.notApplied == no:
+			all.notApplied = r.notApplied
+		case all.notApplied == none:
+			all.notApplied = no // one before was silent
 		}
-	case *Error:
-		r.inner = e
+		all.unknown = max(all.unknown, r.unknown)
+		all.waits, all.wait = all.waits || r.waits, max(all.wait, r.wait)
+		all.marked, all.decision = all.marked || r.marked, max(all.decision, r.decision)
+		if all.inner == nil || r.inner != nil && r.inner.isFinal() {
+			all.inner = r.inner
+		}
+		all.open = all.open && r.open
+	}
+	if silent && all.notApplied == yes {
+		all.notApplied = no
+	}
+	return all
+}
+
+// add takes what err says, which is around all that r has heard so far.
+func (r *reading) add(err error) {
+	if m, ok := err.(*mark); ok {
+		r.marked, r.decision = true, m.decision
 	}
 	if e, ok := err.(notApplier); ok {
-		r.notApplied.set(e.NotApplied())
+		r.notApplied = answered(e.NotApplied())
 	}
-	if e, ok := err.(unknownMarker); ok {
-		r.unknown.set(e.UnknownOutcome())
+	if e, ok := err.(unknownMarker); ok && r.unknown != yes {
+		r.unknown = answered(e.UnknownOutcome())
 	}
-	if e, ok := err.(afterTeller); ok && !r.waits {
+	if e, ok := err.(afterTeller); ok {
 		r.waits, r.wait = true, max(0, e.RetryAfter())
+	}
+	if e, ok := err.(*Error); ok {
+		r.open = e.Stop == BreakerOpen && r.wait > 0
+	} else if r.inner == nil {
+		r.open = r.notApplied == yes && r.wait > 0
 	}
 }
 
@@ -98,18 +125,10 @@ func (r *reading) verdict() Verdict {
 	if r.notApplied == yes && r.unknown != yes {
 		v.Applied = NotApplied
 	}
-	if r.inner != nil && (r.inner.Stop == PermanentError || r.inner.Stop == UnsafeRepeat) {
+	if r.inner != nil && r.inner.isFinal() && !r.marked {
 		v.Decision, v.Reason = Stop, r.inner.Reason
 	}
 	return v
-}
-
-// open reports whether an open breaker refused the call.
-func (r *reading) open() bool {
-	if r.inner != nil {
-		return r.inner.Stop == BreakerOpen && r.wait > 0
-	}
-	return r.notApplied == yes && r.wait > 0
 }
 
 // mark is the error of Permanent and After.

@@ -18,7 +18,7 @@ type SharedOptions struct {
 	// PerSecond is how many tokens come with time for all processes, 1 to 1,000,000. It defaults to 10. Negative means none.
 	PerSecond int
 	// Chunk is how many tokens this process keeps while it is idle, 1 to Max. It defaults to a hundredth of Max, at least 1.
-	// What idle processes keep is out of reach of the others: with 10 of them, a tenth of Max.
+	// What idle processes keep is out of reach of the others: with 10 of them, a tenth of Max, or 10 where that is more.
 	Chunk int
 	// Hold is how long more than that is kept unspent, 10 ms to 24 h. It defaults to 10 s.
 	Hold time.Duration

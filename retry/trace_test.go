@@ -62,7 +62,7 @@ func TestTraceEnds(t *testing.T) {
 	require.Equal(t, []string{
 		"a attempt 1", "a end 1: <nil>",
 		"a attempt 1", "a end 1: down", "a stop: permanent",
-		"a attempt 1", "a end 1: retry: invalid: attempt 1 without Done",
+		"a attempt 1", "a end 1: retry: the func did not return: it panicked or ended its goroutine",
 		"a stop: context ended",
 	}, log)
 }

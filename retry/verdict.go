@@ -88,9 +88,13 @@ func (o *Options) judge(err error) judgement {
 		return judgement{Verdict: said.verdict()}
 	}
 	if o.Classify == nil {
-		return judgement{said.verdict(), said.open()}
+		return judgement{said.verdict(), said.open}
 	}
 	v := o.Classify(err)
 	decided := v.Decision != Unsure
-	return judgement{v.and(said.verdict()), !decided && said.open()}
+	v = v.and(said.verdict())
+	if v.Applied == NotApplied && said.unknown == yes { // who made the error knows more of it than who judges its text
+		v.Applied = Unknown
+	}
+	return judgement{v, !decided && said.open}
 }

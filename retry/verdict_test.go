@@ -36,7 +36,7 @@ func (e notApplied) Unwrap() error              { return e.error }
 func classify(v retry.Verdict) retry.Classifier { return func(error) retry.Verdict { return v } }
 
 func TestVerdicts(t *testing.T) {
-	wrap := func(err error) error { return errors.Join(errors.New("other"), fmt.Errorf("call: %w", err)) }
+	wrap := func(err error) error { return fmt.Errorf("outer: %w", fmt.Errorf("call: %w", err)) }
 	stop := classify(retry.Verdict{Decision: retry.Stop, Reason: "404"})
 	again := classify(retry.Verdict{Decision: retry.Retry})
 	for name, c := range map[string]struct {
@@ -228,4 +228,93 @@ func TestMarkedContext(t *testing.T) {
 		require.Equal(t, 2, calls)
 		require.Equal(t, retry.ContextEnded, requireError(t, err).Stop)
 	})
+}
+
+// Errors that are joined stand for several pieces of work: one that was not done proves nothing of the others.
+func TestAppliedOf(t *testing.T) {
+	not, may := notApplied{errDown}, unknown{errDown}
+	inner := func(o retry.Options, err error) error {
+		p, perr := retry.New(&o)
+		require.NoError(t, perr)
+		return p.Do(t.Context(), func(context.Context) error { return err })
+	}
+	given := inner(retry.Options{Attempts: 1}, not)
+	for name, c := range map[string]struct {
+		err  error
+		want retry.Applied
+	}{
+		"nil":                       {nil, retry.Unknown},
+		"silent":                    {errDown, retry.Unknown},
+		"not applied":               {not, retry.NotApplied},
+		"wrapped":                   {fmt.Errorf("call: %w", not), retry.NotApplied},
+		"unknown":                   {may, retry.Unknown},
+		"unknown around":            {unknown{not}, retry.Unknown},
+		"unknown within":            {notApplied{may}, retry.Unknown},
+		"joined with a silent one":  {errors.Join(not, errDown), retry.Unknown},
+		"joined after a silent one": {errors.Join(errDown, not), retry.Unknown},
+		"joined with an unknown":    {errors.Join(not, may), retry.Unknown},
+		"joined, all":               {errors.Join(not, fmt.Errorf("b: %w", not), not), retry.NotApplied},
+		"joined, one silent":        {errors.Join(not, not, errDown), retry.Unknown},
+		"joined, one silent within": {errors.Join(not, errors.Join(errDown, not)), retry.Unknown},
+		"of a policy":               {given, retry.NotApplied},
+		"of a policy, and silent":   {errors.Join(given, errDown), retry.Unknown},
+		"of a policy, and unknown":  {errors.Join(given, fmt.Errorf("b: %w", may)), retry.Unknown},
+		"of two policies":           {errors.Join(given, inner(retry.Options{Attempts: 1}, errDown)), retry.Unknown},
+	} {
+		require.Equal(t, c.want, retry.AppliedOf(c.err), name)
+	}
+}
+
+func TestJoinedErrors(t *testing.T) {
+	open := refused{errDown, time.Second}
+	for name, c := range map[string]struct {
+		err      error
+		stop     retry.StopCause
+		attempts int
+	}{
+		"permanent after another policy's": {errors.Join(gaveUp(t, errDown), fmt.Errorf("b: %w", retry.Permanent(errDown))), retry.PermanentError, 1},
+		"permanent before it":              {errors.Join(retry.Permanent(errDown), gaveUp(t, errDown)), retry.PermanentError, 1},
+		"one breaker of two":               {errors.Join(errDown, open), retry.OutOfAttempts, 3},
+		"both breakers":                    {errors.Join(open, open), retry.BreakerOpen, 1},
+		"another policy's, by After":       {retry.After(gaveUp(t, retry.Permanent(errDown)), 0), retry.OutOfAttempts, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := 0
+				e := requireError(t, newPolicy(t, retry.Options{}).Do(t.Context(), always(&calls, c.err)))
+				require.Equal(t, c.stop, e.Stop)
+				require.Equal(t, c.attempts, calls)
+			})
+		})
+	}
+}
+
+// gaveUp returns the error of another policy.
+func gaveUp(t *testing.T, err error) error {
+	t.Helper()
+	return newPolicy(t, retry.Options{Attempts: 1}).Do(t.Context(), func(context.Context) error { return err })
+}
+
+// An error that says that its outcome is unknown is believed over a classifier, which knows its text only.
+func TestUnknownOutcomeWins(t *testing.T) {
+	calls := 0
+	classify := func(error) retry.Verdict { return retry.Verdict{Decision: retry.Retry, Applied: retry.NotApplied} }
+	e := requireError(t, newPolicy(t, retry.Options{Unsafe: true, Delay: -1, Classify: classify}).
+		Do(t.Context(), always(&calls, unknown{errDown})))
+	require.Equal(t, retry.UnsafeRepeat, e.Stop)
+	require.Equal(t, 1, calls)
+}
+
+// A context that ends while a hook looks at a failure ends the call, also where there is no wait.
+func TestContextEndsWithoutAWait(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("shutdown")
+	calls := 0
+	p := newPolicy(t, retry.Options{Delay: -1, Trace: &retry.Trace{Wait: func(context.Context, retry.Wait) { cancel(why) }}})
+	e := requireError(t, p.Do(ctx, always(&calls, errDown)))
+	require.Equal(t, retry.ContextEnded, e.Stop)
+	require.Equal(t, 1, calls)
+	require.ErrorIs(t, e, why)
+	require.ErrorIs(t, e, context.Canceled, "the context's own error is there too")
+	require.ErrorIs(t, e, errDown)
 }
