@@ -10,12 +10,12 @@
 //
 // A call that ended with a status which [Classify] or [Options.Classify] calls a failure worth another attempt: by default
 // Unavailable, ResourceExhausted with the server's word on when to come back, and DeadlineExceeded where the Timeout of the
-// policy was set as the deadline. Whether it may be made again is up to what is known of its fate:
+// policy has passed. Whether it may be made again is up to what is known of its fate:
 //
 //   - Methods are idempotent where their proto option idempotency_level says so, or [Options.Idempotent].
 //   - Calls of other methods are repeated where the first was provably not made: there was no connection for it, or an
-//     interceptor below says so, such as that of an open circuit breaker. Unavailable alone proves nothing: a server says it, and
-//     gRPC does where a connection breaks.
+//     interceptor below says so, such as that of an open circuit breaker, and nobody that the outcome is unknown (see
+//     [retry.AppliedOf]). Unavailable alone proves nothing: a server says it, and gRPC does where a connection breaks.
 //
 // The server's grpc-retry-pushback-ms and google.rpc.RetryInfo are waited for, up to the MaxRetryAfter of the policy; a
 // pushback that is negative, unreadable or given twice means that there is no other attempt. Attempts after the first
@@ -25,7 +25,8 @@
 //
 // Where the client sends one message, the call is repeated until the first message has come, or the header where it was asked
 // for: the message is kept that long and sent again. What the client streams is not kept: there only the opening is
-// repeated, before anything was sent. The policy's Timeout is for unary calls; a stream ends with its context.
+// repeated, before anything was sent. An attempt has succeeded by its first message, or the end of the stream without an
+// error; it has failed where sending does. The policy's Timeout is for unary calls; a stream ends with its context.
 //
 // # What the caller gets
 //
@@ -36,7 +37,9 @@
 //
 // There must be no second layer of retries: [Retrier.DialOptions] switches off those of a service config. What gRPC repeats
 // by itself even so are calls that were not sent, or that the server has told it did not process; those are safe, but not
-// counted. Interceptors below must pass on the call options they get, by which it is known that there was no connection.
+// counted. Interceptors below must pass on the call options they get, by which it is known that there was no connection. It is
+// not known where an interceptor is called without its [*grpc.ClientConn], or without DialOptions where a service config
+// asks for retries.
 package grpcretry
 
 import (
@@ -56,7 +59,7 @@ type Options struct {
 	// Classify judges a status that is not OK: Retry and Stop make it a failure, which is repeated or not, Unsure makes it
 	// the server's answer. An After is waited for. It is not asked about what came after the caller had ended the call, and
 	// neither is the policy's own Classify, except about errors that say themselves that nothing was done. It defaults to
-	// [Classify].
+	// [Classify], and Retry for DeadlineExceeded of a unary call that came to the Timeout of the policy, or within 10 ms of it.
 	Classify func(*status.Status) retry.Verdict
 	// Idempotent says whether a full method, such as "/package.Service/Method", may be called twice. It is asked about calls
 	// that failed. It defaults to the proto option idempotency_level of methods whose generated code is linked in.
@@ -67,6 +70,7 @@ type Options struct {
 type Retrier struct {
 	policy *retry.Policy
 	o      Options
+	single bool // the retries of service configs are off
 }
 
 // New returns a Retrier that repeats by p; nil means the default policy.
@@ -74,9 +78,6 @@ func New(p *retry.Policy, o *Options) *Retrier {
 	r := &Retrier{policy: p}
 	if o != nil {
 		r.o = *o
-	}
-	if r.o.Classify == nil {
-		r.o.Classify = Classify
 	}
 	if r.o.Idempotent == nil {
 		r.o.Idempotent = idempotent
@@ -88,8 +89,9 @@ func New(p *retry.Policy, o *Options) *Retrier {
 // configs. Who uses an interceptor without it must do so by [grpc.WithDisableRetry]. Options of a breaker for each attempt come
 // behind these.
 func (r *Retrier) DialOptions() []grpc.DialOption {
+	single := &Retrier{policy: r.policy, o: r.o, single: true}
 	return []grpc.DialOption{
-		grpc.WithDisableRetry(), grpc.WithChainUnaryInterceptor(r.Unary), grpc.WithChainStreamInterceptor(r.Stream),
+		grpc.WithDisableRetry(), grpc.WithChainUnaryInterceptor(single.Unary), grpc.WithChainStreamInterceptor(single.Stream),
 	}
 }
 
@@ -120,10 +122,15 @@ func (f *fate) watch(opts []grpc.CallOption) []grpc.CallOption {
 
 const previousAttempts = "grpc-previous-rpc-attempts"
 
-// numbered returns the context of attempt n.
+// numbered returns the context of attempt n, which has no count but its own.
 func numbered(ctx context.Context, n int) context.Context {
 	if n == 1 {
 		return ctx
 	}
-	return metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(n-1))
+	md, ok := metadata.FromOutgoingContext(ctx)
+	if !ok {
+		md = make(metadata.MD, 1)
+	}
+	md.Set(previousAttempts, strconv.Itoa(n-1))
+	return metadata.NewOutgoingContext(ctx, md)
 }

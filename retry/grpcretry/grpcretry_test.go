@@ -50,6 +50,7 @@ type server struct {
 	calls    int
 	received []string
 	previous [][]string // metadata of each call
+	other    []string   // of the last one
 }
 
 func (s *server) take(ctx context.Context) turn {
@@ -58,6 +59,7 @@ func (s *server) take(ctx context.Context) turn {
 	s.calls++
 	md, _ := metadata.FromIncomingContext(ctx)
 	s.previous = append(s.previous, md["grpc-previous-rpc-attempts"])
+	s.other = md["a"]
 	return s.turns[min(s.calls, len(s.turns))-1]
 }
 
@@ -212,26 +214,65 @@ func TestUnsafeMethods(t *testing.T) {
 	}
 }
 
+// repeating is a service config that asks for retries.
+const repeating = `{"methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":5,"initialBackoff":"0.001s",` +
+	`"maxBackoff":"0.001s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]}`
+
 // Where there was no connection nothing can have been done.
 func TestNoConnection(t *testing.T) {
+	nobody := grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return nil, errors.New("nobody there") })
 	for name, call := range calls {
-		for _, config := range []string{"{}", `{"methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":2,"initialBackoff":"0.001s",` +
-			`"maxBackoff":"0.001s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]}`} {
+		for _, config := range []string{"{}", repeating} {
 			t.Run(name+config, func(t *testing.T) {
 				attempts := 0
-				_, conn := start(t, &retry.Options{Delay: time.Millisecond, Trace: counting(&attempts)}, nil, []turn{fine},
-					grpc.WithDefaultServiceConfig(config),
-					grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return nil, errors.New("nobody there") }))
-				err := call(t.Context(), conn)
-				require.Equal(t, codes.Unavailable, status.Code(err))
-				gaveUp, ok := errors.AsType[*retry.Error](err)
-				require.True(t, ok)
-				require.Equal(t, config == "{}", gaveUp.NotApplied(), "below a service config that repeats it is no proof")
-				require.Equal(t, gaveUp.Attempts, attempts)
-				require.Equal(t, config == "{}", attempts == 3)
+				p := &retry.Options{Delay: time.Millisecond, Trace: counting(&attempts)}
+				check := func(conn *grpc.ClientConn, known bool, why string) {
+					attempts = 0
+					err := call(t.Context(), conn)
+					require.Equal(t, codes.Unavailable, status.Code(err))
+					gaveUp, ok := errors.AsType[*retry.Error](err)
+					require.True(t, ok)
+					require.Equal(t, known, gaveUp.NotApplied(), why)
+					require.Equal(t, gaveUp.Attempts, attempts)
+					require.Equal(t, known, attempts == 3, why)
+				}
+				_, conn := start(t, p, nil, []turn{fine}, grpc.WithDefaultServiceConfig(config), nobody)
+				check(conn, true, "DialOptions switch off the retries of a service config")
+
+				policy, err := retry.New(p)
+				require.NoError(t, err)
+				r := grpcretry.New(policy, nil)
+				conn, err = grpc.NewClient("passthrough:///server", grpc.WithTransportCredentials(insecure.NewCredentials()), nobody,
+					grpc.WithDefaultServiceConfig(config), grpc.WithUnaryInterceptor(r.Unary), grpc.WithStreamInterceptor(r.Stream))
+				require.NoError(t, err)
+				check(conn, config == "{}", "below a service config that repeats it is no proof")
+				require.NoError(t, conn.Close())
 			})
 		}
 	}
+}
+
+// An interceptor that is called without a connection knows less, and works.
+func TestNilConn(t *testing.T) {
+	r := grpcretry.New(nil, nil)
+	calls := 0
+	err := r.Unary(t.Context(), "/a.S/M", nil, nil, nil,
+		func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+			calls++
+			return status.Error(codes.Unavailable, "x")
+		})
+	require.Equal(t, codes.Unavailable, status.Code(err))
+	require.Equal(t, 1, calls)
+	_, err = r.Stream(t.Context(), watching, nil, "/a.S/Watch",
+		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			calls++
+			return nil, status.Error(codes.Unavailable, "x")
+		})
+	require.Equal(t, codes.Unavailable, status.Code(err))
+	require.Equal(t, 2, calls)
+	gaveUp, ok := errors.AsType[*retry.Error](err)
+	require.True(t, ok)
+	require.False(t, gaveUp.NotApplied())
 }
 
 func counting(n *int) *retry.Trace {
@@ -240,9 +281,7 @@ func counting(n *int) *retry.Trace {
 
 // The retries of a service config are off.
 func TestServiceConfig(t *testing.T) {
-	s, conn := start(t, nil, always, []turn{code(codes.Unavailable)}, grpc.WithDefaultServiceConfig(
-		`{"methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":5,"initialBackoff":"0.001s",`+
-			`"maxBackoff":"0.001s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]}`))
+	s, conn := start(t, nil, always, []turn{code(codes.Unavailable)}, grpc.WithDefaultServiceConfig(repeating))
 	require.Error(t, unary(t.Context(), conn))
 	require.Equal(t, 3, s.count(), "not 15")
 }
@@ -324,6 +363,29 @@ func TestTimeout(t *testing.T) {
 	defer cancel()
 	require.Equal(t, codes.DeadlineExceeded, status.Code(streaming(ctx, conn)))
 	require.Equal(t, 2, s.count(), "it is not for streams")
+}
+
+// A DeadlineExceeded that is not of the Timeout is the server's own.
+func TestDeadlineExceededBeforeTheTimeout(t *testing.T) {
+	s, conn := start(t, &retry.Options{Timeout: time.Hour, Delay: -1}, always, []turn{code(codes.DeadlineExceeded)})
+	require.Equal(t, codes.DeadlineExceeded, status.Code(unary(t.Context(), conn)))
+	require.Equal(t, 1, s.count())
+}
+
+// Whoever sets Classify is obeyed, also where the Timeout has passed.
+func TestClassifyOfTimeouts(t *testing.T) {
+	for decision, calls := range map[retry.Decision]int{retry.Stop: 1, retry.Unsure: 1, retry.Retry: 2} {
+		o := &grpcretry.Options{Idempotent: always.Idempotent, Classify: func(*status.Status) retry.Verdict {
+			return retry.Verdict{Decision: decision}
+		}}
+		p := &retry.Options{Timeout: 30 * time.Millisecond, Delay: -1, Attempts: 2}
+		s, conn := start(t, p, o, []turn{{hang: true}})
+		err := unary(t.Context(), conn)
+		require.Equal(t, codes.DeadlineExceeded, status.Code(err))
+		require.Equal(t, calls, s.count())
+		_, gaveUp := errors.AsType[*retry.Error](err)
+		require.Equal(t, decision != retry.Unsure, gaveUp)
+	}
 }
 
 func TestNothingAfterTheFirstMessage(t *testing.T) {
@@ -412,6 +474,80 @@ type purse struct{ in, out int }
 func (p *purse) Deposit()       { p.in++ }
 func (p *purse) Withdraw() bool { p.out++; return true }
 func (p *purse) Name() string   { return "purse" }
+
+// The count of attempts is that of this layer.
+func TestPreviousAttempts(t *testing.T) {
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			s, conn := start(t, nil, always, []turn{code(codes.Unavailable)})
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "grpc-previous-rpc-attempts", "7", "a", "b")
+			require.Error(t, call(ctx, conn))
+			require.Equal(t, [][]string{{"7"}, {"1"}, {"2"}}, s.previous)
+			require.Equal(t, []string{"b"}, s.other)
+			md, _ := metadata.FromOutgoingContext(ctx)
+			require.Equal(t, []string{"7"}, md["grpc-previous-rpc-attempts"], "the caller's own is not changed")
+		})
+	}
+}
+
+// fated is an error that says something of its fate.
+type fated struct {
+	error
+	notApplied, unknown bool
+}
+
+func (f *fated) Unwrap() error        { return f.error }
+func (f *fated) NotApplied() bool     { return f.notApplied }
+func (f *fated) UnknownOutcome() bool { return f.unknown }
+
+// What errors of interceptors say is read by the rules of the policy. None of these calls went out, which is known of those
+// that say nothing.
+func TestFate(t *testing.T) {
+	plain := status.Error(codes.Unavailable, "x")
+	not := &fated{error: plain, notApplied: true}
+	unknown := &fated{error: plain, unknown: true}
+	sure := &grpcretry.Options{Classify: func(*status.Status) retry.Verdict {
+		return retry.Verdict{Decision: retry.Retry, Applied: retry.NotApplied}
+	}}
+	for _, c := range []struct {
+		name  string
+		err   error
+		o     *grpcretry.Options
+		calls int
+	}{
+		{"says nothing", plain, nil, 3},
+		{"not applied", not, nil, 3},
+		{"maybe applied", &fated{error: plain}, nil, 1},
+		{"unknown", unknown, nil, 1},
+		{"unknown around not applied", &fated{error: not, unknown: true}, nil, 1},
+		{"not applied around unknown", &fated{error: unknown, notApplied: true}, nil, 1},
+		{"joined, both not applied", errors.Join(not, not), nil, 3},
+		{"joined, one silent", errors.Join(not, plain), nil, 1},
+		{"joined, one unknown", errors.Join(not, unknown), nil, 1},
+		{"a classifier is sure", plain, sure, 3},
+		{"a classifier is sure of what is unknown", unknown, sure, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := 0
+			_, conn := start(t, &retry.Options{Delay: -1}, c.o, []turn{fine},
+				grpc.WithChainUnaryInterceptor(
+					func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+						n++
+						return c.err
+					}),
+				grpc.WithChainStreamInterceptor(
+					func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, grpc.Streamer, ...grpc.CallOption) (grpc.ClientStream, error) {
+						n++
+						return nil, c.err
+					}))
+			for name, call := range calls {
+				n = 0
+				require.ErrorIs(t, call(t.Context(), conn), plain)
+				require.Equal(t, c.calls, n, name)
+			}
+		})
+	}
+}
 
 // register makes methods with the option known, which a process can do once.
 var register = sync.OnceValue(func() error {

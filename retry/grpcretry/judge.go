@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,14 +52,11 @@ type call struct {
 
 // judge returns what the policy gets to know of the end of an attempt.
 func (c *call) judge(attempt context.Context, err error, trailer metadata.MD, sent bool) error {
-	if err == nil || c.ctx.Err() != nil || refused(err) {
+	if err == nil || c.ctx.Err() != nil || retry.AppliedOf(err) == retry.NotApplied {
 		return err
 	}
 	s, _ := status.FromError(err)
-	v := c.r.o.Classify(s)
-	if s.Code() == codes.DeadlineExceeded && timed(attempt, c.ctx) { // the server knows of it, and may be the first to say so
-		v.Decision = retry.Retry
-	}
+	v := c.classify(attempt, s)
 	if v.Decision == retry.Unsure {
 		return nil
 	}
@@ -67,25 +65,55 @@ func (c *call) judge(attempt context.Context, err error, trailer metadata.MD, se
 	} else if push == pushWait {
 		v.Decision, v.After = retry.Retry, wait
 	}
-	// Below a service config that repeats, the last attempt tells nothing of those before.
-	if s.Code() == codes.Unavailable && !sent && c.cc.GetMethodConfig(c.method).RetryPolicy == nil {
+	if s.Code() == codes.Unavailable && !sent && c.single() && !tells(err) {
 		v.Applied = retry.NotApplied
 	}
 	return c.verdict(err, v)
 }
 
-// timed reports whether an attempt has a deadline before that of the caller.
-func timed(attempt, caller context.Context) bool {
+// classify asks who judges by the options. Only the default knows of the policy's Timeout.
+func (c *call) classify(attempt context.Context, s *status.Status) retry.Verdict {
+	if c.r.o.Classify != nil {
+		return c.r.o.Classify(s)
+	}
+	v := Classify(s)
+	if s.Code() == codes.DeadlineExceeded && timedOut(attempt, c.ctx) {
+		v.Decision = retry.Retry
+	}
+	return v
+}
+
+// lead is how much sooner than the client a server, or a proxy, may say that the deadline has passed, which it knows of.
+const lead = 10 * time.Millisecond
+
+// timedOut reports whether an attempt had a deadline before that of the caller, and has come to it.
+func timedOut(attempt, caller context.Context) bool {
 	deadline, ok := attempt.Deadline()
 	if !ok {
 		return false
 	}
-	callers, ok := caller.Deadline()
-	return !ok || deadline.Before(callers)
+	if callers, ok := caller.Deadline(); ok && !deadline.Before(callers) {
+		return false
+	}
+	return attempt.Err() != nil || time.Until(deadline) <= lead
+}
+
+// single reports whether gRPC is known to make no retries of its own, of which the last would tell nothing of those before.
+func (c *call) single() bool {
+	return c.cc != nil && (c.r.single || c.cc.GetMethodConfig(c.method).RetryPolicy == nil)
+}
+
+// tells reports whether err itself has something to say of whether the call was made.
+func tells(err error) bool {
+	_, ok := errors.AsType[interface {
+		error
+		NotApplied() bool
+	}](err)
+	return ok
 }
 
 func (c *call) verdict(err error, v retry.Verdict) error {
-	unsent := v.Applied == retry.NotApplied
+	unsent := v.Applied == retry.NotApplied && retry.AppliedOf(&unsentError{err}) == retry.NotApplied // unless err says it is unknown
 	barred := v.Decision == retry.Retry && !unsent && !c.r.o.Idempotent(c.method)
 	if barred {
 		err = fmt.Errorf("grpcretry: %s may have been applied: %w", c.method, err)
@@ -97,15 +125,6 @@ func (c *call) verdict(err error, v retry.Verdict) error {
 		return retry.Permanent(err)
 	}
 	return retry.After(err, v.After) // marked, lest NotApplied and a wait look like an open breaker
-}
-
-// refused reports whether err says itself that nothing was done.
-func refused(err error) bool {
-	e, ok := errors.AsType[interface {
-		error
-		NotApplied() bool
-	}](err)
-	return ok && e.NotApplied()
 }
 
 // unsentError is an error that is known to come from before the call.

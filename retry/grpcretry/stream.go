@@ -27,19 +27,15 @@ func (r *Retrier) Stream(
 		if err != nil {
 			continue
 		}
-		if desc.ClientStreams {
-			s.a.Done(nil)
-			return current, nil
-		}
 		running = true
-		s.current = current
+		s.current, s.final = current, desc.ClientStreams
 		s.stop = context.AfterFunc(ctx, s.leave)
 		return s, nil
 	}
 	return nil, s.result(s.a.Err())
 }
 
-// stream is a stream whose client sends one message. It is repeated until the first thing has come.
+// stream is a stream of which the first thing has not come. Where its client sends one message it is repeated until then.
 type stream struct {
 	call
 	desc   *grpc.StreamDesc
@@ -47,14 +43,14 @@ type stream struct {
 	opts   []grpc.CallOption
 	stop   func() bool // of what waits for the end of the context
 
-	a retry.Attempts // of RecvMsg while it is repeating, else guarded by mu
+	a retry.Attempts // of who has set repeating or settled; used without mu, since its hooks may call the stream
 
 	mu        sync.Mutex
 	current   grpc.ClientStream
-	settled   bool // there will be no other attempt
+	final     bool // if the current attempt fails, or between two the next, there is no other
 	repeating bool // RecvMsg is between two attempts
-	wanted    bool // meanwhile somebody asked for what ends the attempts
-	sent      any  // the message, until the attempts have ended
+	settled   bool // there are no more attempts, and the outcome is known
+	sent      any  // the message, while it may have to be sent again
 	closed    bool // CloseSend was called
 }
 
@@ -67,8 +63,7 @@ func (s *stream) open() (grpc.ClientStream, error) {
 	f := new(fate)
 	current, err := s.opener(numbered(ctx, s.a.Number()), s.desc, s.cc, s.method, append(s.opts[:len(s.opts):len(s.opts)], grpc.Peer(&f.peer))...)
 	if err != nil {
-		s.answer = err
-		s.a.Done(s.judge(ctx, err, nil, f.peer.Addr != nil))
+		s.failed(err, nil, f.peer.Addr != nil)
 	}
 	return current, err
 }
@@ -82,37 +77,83 @@ type untimed struct {
 // Value implements [context.Context].
 func (u *untimed) Value(key any) any { return u.attempt.Value(key) }
 
-// leave ends an attempt whose caller does not want to know any more.
-func (s *stream) leave() {
+// failed ends an attempt. The caller has the attempts.
+func (s *stream) failed(err error, trailer metadata.MD, sent bool) {
+	s.answer = err
+	judged := s.judge(s.ctx, err, trailer, sent)
+	s.mu.Lock()
+	final := s.final
+	s.mu.Unlock()
+	if final {
+		judged = retry.Permanent(judged)
+	}
+	s.a.Done(judged)
+}
+
+// take gives the caller the attempts to end them, unless somebody else has them.
+func (s *stream) take() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.settled && !s.repeating { // between attempts RecvMsg sees the end itself
-		s.settle(s.ctx.Err())
+	if s.settled || s.repeating {
+		return false
+	}
+	s.settled, s.sent = true, nil
+	return true
+}
+
+// leave ends an attempt whose caller does not want to know any more.
+func (s *stream) leave() {
+	if s.take() { // between attempts RecvMsg sees the end itself
+		s.a.Done(s.ctx.Err())
 		s.a.Next() // which tells the hooks why
 	}
 }
 
-// settle ends the attempts. The caller holds s.mu.
-func (s *stream) settle(err error) {
-	s.settled, s.sent = true, nil
-	s.a.Done(err)
-}
-
-// commit ends the attempts with success.
-func (s *stream) commit() {
-	s.mu.Lock()
-	switch {
-	case s.repeating:
-		s.wanted = true
-	case !s.settled:
-		s.settle(nil)
+// succeed ends the attempts.
+func (s *stream) succeed() {
+	if s.take() {
+		s.stop()
+		s.a.Done(nil)
 	}
-	s.mu.Unlock()
-	s.stop()
 }
 
-// now returns the stream of the current attempt, and whether it is the last.
-func (s *stream) now() (current grpc.ClientStream, last bool) {
+// lose ends the attempts by an error that is not repeated, and returns what the caller gets.
+func (s *stream) lose(err error, trailer metadata.MD) error {
+	if !s.take() {
+		return err
+	}
+	s.stop()
+	s.failed(err, trailer, true)
+	s.a.Next()
+	return s.result(s.a.Err())
+}
+
+// abort is lose for an error of gRPC itself by which a stream is over that was not to end. It is no answer.
+func (s *stream) abort(err error) error {
+	if err == nil || err == io.EOF || !s.take() { // after io.EOF RecvMsg tells more
+		return err
+	}
+	s.stop()
+	s.answer = err
+	s.a.Done(retry.Permanent(err))
+	s.a.Next()
+	return s.result(s.a.Err())
+}
+
+// commit makes the current attempt the last and returns its stream, or between two the next, and returns nil.
+func (s *stream) commit() grpc.ClientStream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.final = true
+	if s.repeating {
+		return nil
+	}
+	s.sent = nil
+	return s.current
+}
+
+// now returns the stream of the current attempt, and whether its outcome is known.
+func (s *stream) now() (current grpc.ClientStream, settled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current, s.settled
@@ -121,46 +162,48 @@ func (s *stream) now() (current grpc.ClientStream, last bool) {
 // RecvMsg implements [grpc.ClientStream].
 func (s *stream) RecvMsg(m any) error {
 	for {
-		current, last := s.now()
+		current, settled := s.now()
 		err := current.RecvMsg(m)
-		if last {
+		if settled {
 			return err
 		}
 		if err == nil || err == io.EOF {
-			s.commit()
+			s.succeed()
 			return err
+		}
+		if !s.repeat() {
+			return s.lose(err, current.Trailer())
 		}
 		if again, err := s.again(current, err); !again {
-			s.stop()
 			return err
 		}
 	}
-}
-
-// again begins another attempt, or returns what the caller gets.
-func (s *stream) again(failed grpc.ClientStream, err error) (bool, error) {
-	if !s.repeat() {
-		return false, err
-	}
-	s.answer = err
-	s.a.Done(s.judge(s.ctx, err, failed.Trailer(), true))
-	for s.a.Next() {
-		if current, err := s.open(); err == nil && s.replay(current) {
-			return true, nil
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settled, s.repeating, s.sent = true, false, nil
-	return false, s.result(s.a.Err())
 }
 
 // repeat takes the attempts, if there may be another.
 func (s *stream) repeat() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.repeating = !s.settled
-	return s.repeating
+	if s.settled || s.final || s.repeating {
+		return false
+	}
+	s.repeating = true
+	return true
+}
+
+// again begins another attempt, or returns what the caller gets.
+func (s *stream) again(failed grpc.ClientStream, err error) (bool, error) {
+	s.failed(err, failed.Trailer(), true)
+	for s.a.Next() {
+		if current, err := s.open(); err == nil && s.replay(current) {
+			return true, nil
+		}
+	}
+	s.mu.Lock()
+	s.settled, s.repeating, s.sent = true, false, nil
+	s.mu.Unlock()
+	s.stop()
+	return false, s.result(s.a.Err())
 }
 
 // replay sends again what was sent, and makes current the stream of the caller. Where it cannot send, the attempt is over.
@@ -178,8 +221,7 @@ func (s *stream) replay(current grpc.ClientStream) bool {
 			return true
 		}
 		if err != nil && err != io.EOF { // after that RecvMsg tells more
-			s.answer = err
-			s.a.Done(s.judge(s.ctx, err, nil, true))
+			s.failed(err, nil, true)
 			return false
 		}
 	}
@@ -196,8 +238,8 @@ func (s *stream) adopt(current grpc.ClientStream, sent, closed bool) (message an
 		return nil, true
 	}
 	s.current, s.repeating = current, false
-	if s.wanted {
-		s.settle(nil)
+	if s.final {
+		s.sent = nil
 	}
 	return nil, false
 }
@@ -205,12 +247,12 @@ func (s *stream) adopt(current grpc.ClientStream, sent, closed bool) (message an
 // SendMsg implements [grpc.ClientStream].
 func (s *stream) SendMsg(m any) error {
 	s.mu.Lock()
-	if !s.settled {
+	if s.repeating || !s.settled && !s.final {
 		s.sent = m
 	}
 	current := s.current
 	s.mu.Unlock()
-	return current.SendMsg(m)
+	return s.abort(current.SendMsg(m))
 }
 
 // CloseSend implements [grpc.ClientStream].
@@ -219,7 +261,7 @@ func (s *stream) CloseSend() error {
 	s.closed = true
 	current := s.current
 	s.mu.Unlock()
-	return current.CloseSend()
+	return s.abort(current.CloseSend())
 }
 
 // Header implements [grpc.ClientStream]. Once there is one, the call is not repeated.
@@ -229,7 +271,7 @@ func (s *stream) Header() (metadata.MD, error) {
 	if err == nil && md != nil {
 		s.commit()
 	}
-	return md, err
+	return md, s.abort(err)
 }
 
 // Trailer implements [grpc.ClientStream].
@@ -238,9 +280,11 @@ func (s *stream) Trailer() metadata.MD {
 	return current.Trailer()
 }
 
-// Context implements [grpc.ClientStream]. Once it is called, the call is not repeated.
+// Context implements [grpc.ClientStream]. Once it is called, no further failure is repeated. While an attempt that failed
+// before is being repeated, it is the context of the caller.
 func (s *stream) Context() context.Context {
-	s.commit()
-	current, _ := s.now()
-	return current.Context()
+	if current := s.commit(); current != nil {
+		return current.Context()
+	}
+	return s.ctx
 }
