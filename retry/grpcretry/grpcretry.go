@@ -24,8 +24,8 @@
 // # Streams
 //
 // Where the client sends one message, the call is repeated until the first message has come, or the header where it was asked
-// for: the message is kept that long and sent again. What the client streams is not kept: there only the opening is
-// repeated, before anything was sent. An attempt has succeeded by its first message, or the end of the stream without an
+// for: the message is kept that long and sent again. Once Context was called there is no other attempt, but for one that is
+// being waited for. What the client streams is not kept: there only the opening is repeated, before anything was sent. An attempt has succeeded by its first message, or the end of the stream without an
 // error; it has failed where sending does. The policy's Timeout is for unary calls; a stream ends with its context.
 //
 // # What the caller gets
