@@ -1,0 +1,411 @@
+package natspubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/concordkit/concord/pubsub"
+)
+
+const (
+	// maxWaitingPulls is how many requests for messages a group may have open, one or two for each of its consumers.
+	maxWaitingPulls = 4096
+	// pinGroup names the one priority group of a consumer of a partition.
+	pinGroup = "one"
+)
+
+// queueConsumer is a [pubsub.QueueConsumer].
+type queueConsumer struct {
+	q       *Queue
+	t       *queueTopic
+	group   string
+	lease   time.Duration
+	sources []*queueSource
+	share   *queueShare   // nil without partitions
+	wake    chan struct{} // something has come
+	status  chan nats.Status
+	closed  chan struct{}
+
+	mu      sync.Mutex
+	left    bool
+	err     error             // what ends the consumer
+	buffer  []pubsub.Received // what has come and was not fetched
+	turn    int               // of the source that is asked next, when not all are
+	empties int               // requests without a message since the last one
+	idle    *time.Timer       // gives back what nobody fetches
+}
+
+// Join implements pubsub.QueueBackend.
+func (q *Queue) Join(ctx context.Context, topic, group string, o pubsub.JoinOptions) (pubsub.QueueConsumer, error) {
+	c, err := q.join(ctx, topic, group, o)
+	if err != nil {
+		return nil, fmt.Errorf("natspubsub: join %q of %q: %w", group, topic, err)
+	}
+	return c, nil
+}
+
+func (q *Queue) join(ctx context.Context, topic, group string, o pubsub.JoinOptions) (*queueConsumer, error) {
+	switch {
+	case q.err != nil:
+		return nil, q.err
+	case o.Lease < time.Millisecond:
+		return nil, fmt.Errorf("%w: Lease %v: want 1ms or more", pubsub.ErrInvalid, o.Lease)
+	}
+	if err := pubsub.CheckGroup(group); err != nil {
+		return nil, err
+	}
+	c := &queueConsumer{
+		q: q, t: q.topic(topic), group: group, lease: o.Lease,
+		wake: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
+	for part := range max(q.o.Partitions, 1) {
+		s := &queueSource{
+			c: c, part: part, name: q.o.consumer(group, part), stream: q.o.stream(topic),
+			unsettled: map[*queueReceipt]struct{}{},
+		}
+		c.sources = append(c.sources, s)
+		err := queueRetry(ctx, func(ctx context.Context) error {
+			err := s.ready(ctx)
+			if err != nil {
+				c.t.forget()
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.status = q.nc.StatusChanged(nats.CONNECTED)
+	if q.o.Partitions > 0 {
+		share, err := newQueueShare(c)
+		if err != nil {
+			q.nc.RemoveStatusListener(c.status)
+			return nil, err
+		}
+		c.share = share
+	}
+	return c, nil
+}
+
+// config returns the settings of the consumer of a partition.
+func (c *queueConsumer) config(part int) jetstream.ConsumerConfig {
+	o := &c.q.o
+	cfg := jetstream.ConsumerConfig{
+		Durable: o.consumer(c.group, part), AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckWait: c.lease, MaxDeliver: -1, MaxAckPending: -1, MaxWaiting: maxWaitingPulls,
+		FilterSubjects: []string{o.subject(c.t.name, part, ""), o.subject(c.t.name, part, c.group)},
+	}
+	if o.Partitions > 0 {
+		cfg.PriorityPolicy, cfg.PriorityGroups = jetstream.PriorityPolicyPinned, []string{pinGroup}
+		cfg.PinnedTTL = pinTTL(c.lease)
+	}
+	return cfg
+}
+
+// pinTTL is longer than a message of a consumer that has died stays its own, since it asks for its pin at least every quarter of a lease:
+// what it had comes before what it had not.
+func pinTTL(lease time.Duration) time.Duration { return lease + lease/2 }
+
+// queueSource is one consumer of the server: a group's, or that of one partition of it.
+type queueSource struct {
+	c      *queueConsumer
+	part   int
+	name   string
+	stream string
+
+	// The rest is under c.mu.
+	created   int64 // when the consumer was made, in microseconds since 1970: what tells it from a later one with its name
+	stale     bool  // it may have gone
+	pause     time.Duration
+	notBefore time.Time // of the next request
+	in        *queueInbox
+	drains    int // inboxes that are being closed
+	unsettled map[*queueReceipt]struct{}
+
+	pin     string // of this consumer, "" while it has none
+	pinned  time.Time
+	leaving bool // the pin is given up when all is settled
+}
+
+// ready makes sure that the consumer exists, as it should be.
+func (s *queueSource) ready(ctx context.Context) error {
+	stream, _, err := s.c.t.ready(ctx)
+	if err != nil {
+		return err
+	}
+	want := s.c.config(s.part)
+	found, err := stream.Consumer(ctx, s.name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		found, err = stream.CreateConsumer(ctx, want)
+		if errors.Is(err, jetstream.ErrConsumerExists) { // by another process, just now
+			found, err = stream.Consumer(ctx, s.name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	have := found.CachedInfo().Config
+	if err := s.check(have, want); err != nil {
+		return err
+	}
+	if have.AckWait < want.AckWait { // never down: others count on it
+		have.AckWait, have.PinnedTTL = want.AckWait, want.PinnedTTL
+		if found, err = stream.UpdateConsumer(ctx, have); err != nil {
+			return err
+		}
+	}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if created := found.CachedInfo().Created.UnixMicro(); created != s.created {
+		s.created = created
+		s.pin = ""
+		clear(s.unsettled) // the new one hands them out again
+	}
+	s.stale, s.pause = false, 0
+	return nil
+}
+
+// check names every setting by which a consumer would break the promises.
+func (s *queueSource) check(c, o jetstream.ConsumerConfig) error {
+	var errs []error
+	want := func(ok bool, setting string, value any, rule string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%w: consumer %q of stream %q has %s %v: want %s",
+				pubsub.ErrInvalid, s.name, s.stream, setting, value, rule))
+		}
+	}
+	if o.PriorityPolicy == jetstream.PriorityPolicyPinned && c.PriorityPolicy == jetstream.PriorityPolicyNone && len(c.PriorityGroups) == 0 {
+		return fmt.Errorf("%w: Partitions: they take nats-server 2.11 or later", pubsub.ErrUnsupported)
+	}
+	filters := c.FilterSubjects
+	if c.FilterSubject != "" {
+		filters = []string{c.FilterSubject}
+	}
+	want(c.AckPolicy == o.AckPolicy, "ack_policy", c.AckPolicy, o.AckPolicy.String())
+	want(c.DeliverPolicy == o.DeliverPolicy, "deliver_policy", c.DeliverPolicy, o.DeliverPolicy.String())
+	want(c.DeliverSubject == "", "deliver_subject", c.DeliverSubject, "none")
+	want(c.MaxDeliver <= 0, "max_deliver", c.MaxDeliver, "none: beyond it messages are stuck")
+	want(len(c.BackOff) == 0, "backoff", c.BackOff, "none: it takes the place of the lease")
+	want(!c.HeadersOnly, "headers_only", c.HeadersOnly, "false")
+	want(slices.Equal(filters, o.FilterSubjects), "filter_subjects", filters, fmt.Sprint(o.FilterSubjects))
+	want(c.PriorityPolicy == o.PriorityPolicy, "priority_policy", c.PriorityPolicy, strconv.Itoa(int(o.PriorityPolicy)))
+	want(slices.Equal(c.PriorityGroups, o.PriorityGroups), "priority_groups", c.PriorityGroups, fmt.Sprint(o.PriorityGroups))
+	return errors.Join(errs...)
+}
+
+// queueReceipt names one delivery of a message.
+type queueReceipt struct {
+	s       *queueSource
+	reply   string // where what becomes of it is published
+	seq     uint64
+	created int64 // of the consumer that handed it out
+
+	// Under c.mu.
+	until   time.Time // the end of the lease, at the earliest
+	settled bool
+}
+
+// own returns the receipts that are this consumer's, and which those were among rs.
+func (c *queueConsumer) own(rs []pubsub.Receipt, live bool) (own []*queueReceipt, index []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for i, r := range rs {
+		v, ok := r.(*queueReceipt)
+		if !ok || v.s.c != c || v.created != v.s.created {
+			continue
+		}
+		if live && (v.settled || !now.Before(v.until)) {
+			continue
+		}
+		own, index = append(own, v), append(index, i)
+	}
+	return own, index
+}
+
+// errQueueGone reports that nobody answers for a consumer: it has no leader now, or was deleted.
+var errQueueGone = errors.New("nobody serves the consumer")
+
+// tell publishes the same text for each receipt, and waits until the last one of each source was heard, or with all, each.
+func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text string, all bool) ([]queueAnswer, error) {
+	if len(rs) == 0 {
+		return nil, nil
+	}
+	ms := make([]*nats.Msg, len(rs))
+	last := map[*queueSource]int{}
+	data := []byte(text)
+	for i, r := range rs {
+		ms[i] = &nats.Msg{Subject: r.reply, Data: data}
+		last[r.s] = i
+	}
+	answers, err := c.q.calls.do(ctx, ms, func(i int) bool { return all || last[rs[i].s] == i })
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range answers {
+		if a.Msg != nil && a.none() {
+			c.mu.Lock()
+			rs[i].s.stale = true
+			c.mu.Unlock()
+			err = errQueueGone
+		}
+	}
+	return answers, err
+}
+
+// Ack implements pubsub.QueueConsumer. It is one round trip: the consumer handles what it is told in its order, and answers for the
+// last.
+func (c *queueConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
+	own, _ := c.own(rs, false)
+	if _, err := c.tell(ctx, own, "+ACK", false); err != nil {
+		return fmt.Errorf("natspubsub: ack %d of %q: %w", len(rs), c.t.name, err)
+	}
+	c.settle(own)
+	return nil
+}
+
+func (c *queueConsumer) settle(rs []*queueReceipt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	freed := false
+	for _, r := range rs {
+		r.settled = true
+		delete(r.s.unsettled, r)
+		freed = freed || r.s.leaving && len(r.s.unsettled) == 0
+	}
+	if freed {
+		c.signal()
+	}
+}
+
+// signal makes Fetch look again. The caller holds c.mu, or does not.
+func (c *queueConsumer) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Extend implements pubsub.QueueConsumer.
+//
+// The server answers whoever asks, whether the message is his or not, was settled or handed out again. So an answer counts only
+// if it came before the lease had ended from which it was extended, and if the consumer is still the one that handed it out.
+func (c *queueConsumer) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool, error) {
+	kept := make([]bool, len(rs))
+	own, index := c.own(rs, true)
+	if len(own) == 0 {
+		return kept, nil
+	}
+	asked := time.Now()
+	answers, err := c.tell(ctx, own, "+WPI", true)
+	if err == nil {
+		err = c.sameConsumers(ctx, own)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("natspubsub: extend %d of %q: %w", len(rs), c.t.name, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, r := range own {
+		if !r.settled && r.created == r.s.created && answers[i].at.Before(r.until) {
+			r.until = asked.Add(c.lease)
+			kept[index[i]] = true
+		}
+	}
+	return kept, nil
+}
+
+// sameConsumers looks whether the consumers are those that handed out the messages.
+func (c *queueConsumer) sameConsumers(ctx context.Context, rs []*queueReceipt) error {
+	seen := map[*queueSource]bool{}
+	for _, r := range rs {
+		if seen[r.s] {
+			continue
+		}
+		seen[r.s] = true
+		i, err := c.q.js.Consumer(ctx, r.s.stream, r.s.name)
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
+		}
+		c.mu.Lock()
+		if err != nil || i.CachedInfo().Created.UnixMicro() != r.s.created {
+			r.s.stale = true
+			r.s.created = 0 // none of what it has handed out is ours
+			c.signal()
+		}
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// Release implements pubsub.QueueConsumer. The delivery counts.
+func (c *queueConsumer) Release(ctx context.Context, rs []pubsub.Receipt) error {
+	own, _ := c.own(rs, true)
+	if err := c.giveBack(ctx, own); err != nil {
+		return fmt.Errorf("natspubsub: release %d of %q: %w", len(rs), c.t.name, err)
+	}
+	return nil
+}
+
+// giveBack makes the server hand out messages again at once, in their order.
+func (c *queueConsumer) giveBack(ctx context.Context, rs []*queueReceipt) error {
+	slices.SortFunc(rs, func(a, b *queueReceipt) int {
+		if a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	_, err := c.tell(ctx, rs, "-NAK", false)
+	c.settle(rs)
+	return err
+}
+
+// Close implements pubsub.QueueConsumer.
+func (c *queueConsumer) Close(ctx context.Context) error {
+	c.mu.Lock()
+	if c.left {
+		c.mu.Unlock()
+		return nil
+	}
+	c.left = true
+	close(c.closed)
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	var rs []pubsub.Receipt
+	var inboxes []*queueInbox
+	for _, s := range c.sources {
+		if in := s.cancel(); in != nil {
+			inboxes = append(inboxes, in)
+		}
+		for r := range s.unsettled {
+			rs = append(rs, r)
+		}
+	}
+	c.buffer = nil
+	c.mu.Unlock()
+	c.q.nc.RemoveStatusListener(c.status)
+	for _, in := range inboxes {
+		select {
+		case <-in.done:
+		case <-ctx.Done():
+		}
+	}
+	own, _ := c.own(rs, true)
+	err := c.giveBack(ctx, own)
+	if c.share != nil {
+		err = errors.Join(err, c.share.close(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("natspubsub: leave %q of %q: %w", c.group, c.t.name, err)
+	}
+	return nil
+}

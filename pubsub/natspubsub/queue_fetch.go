@@ -1,0 +1,460 @@
+package natspubsub
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/concordkit/concord/pubsub"
+)
+
+const (
+	// How long a request for messages waits: a quarter of a lease, within these. It bounds how much of a lease may have gone before a message is
+	// here, and how long it takes to find that the link is dead.
+	minPull = 100 * time.Millisecond
+	maxPull = 5 * time.Second
+	// minPullSlack is what an answer may take beyond that.
+	minPullSlack = time.Second
+	// turnPull is how long one waits at a partition while there are others that cannot be asked at the same time.
+	turnPull = 100 * time.Millisecond
+	// drainTime is how long the answers of a request that is taken back may take.
+	drainTime = 5 * time.Second
+)
+
+func (c *queueConsumer) pullTime() time.Duration { return min(max(c.lease/4, minPull), maxPull) }
+
+// queueInbox is where the messages of a source come. It ends when nothing more should come.
+type queueInbox struct {
+	s         *queueSource
+	sub       *nats.Subscription
+	prefix    string
+	next      int
+	requests  map[string]*queueRequest // by the last token of where they are answered
+	cancelled bool
+	late      []*queueReceipt // what came after that
+	done      chan struct{}   // closed when it was given back
+}
+
+// queueRequest asked for messages.
+type queueRequest struct {
+	asked, deadline time.Time
+	left            int // how many may come
+}
+
+// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n. When a Fetch is not followed by another for
+// a quarter of a lease, or its context ends, what comes is given back.
+func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
+	rs, err := c.fetch(ctx, n)
+	if err != nil {
+		c.mu.Lock()
+		c.stopAsking()
+		c.mu.Unlock()
+		return nil, fmt.Errorf("natspubsub: fetch %q for %q: %w", c.t.name, c.group, err)
+	}
+	return rs, nil
+}
+
+func (c *queueConsumer) fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		c.mu.Lock()
+		if c.left {
+			c.mu.Unlock()
+			return nil, pubsub.ErrClosed
+		}
+		if c.idle != nil {
+			c.idle.Stop()
+		}
+		now := time.Now()
+		rs, err := c.take(now, n), c.err
+		if len(rs) > 0 && c.share == nil && 2*c.open() >= n-len(rs) {
+			c.watchIdle()
+			c.mu.Unlock()
+			return rs, nil
+		}
+		c.expire(now)
+		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		if err := c.mend(ctx, len(rs) > 0); err != nil {
+			return nil, err
+		}
+		if c.share != nil {
+			c.share.balance()
+		}
+		next := c.ask(n - len(rs))
+		if len(rs) > 0 {
+			c.mu.Lock()
+			c.watchIdle()
+			c.mu.Unlock()
+			return rs, nil
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-c.wake:
+		case <-timer.C:
+		case <-c.status: // connected again: what was asked for before is not known there
+			c.mu.Lock()
+			c.stopAsking()
+			for _, s := range c.sources {
+				s.stale = true
+			}
+			c.mu.Unlock()
+		case <-c.closed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// take returns up to n messages that have come. The caller holds c.mu.
+func (c *queueConsumer) take(now time.Time, n int) (rs []pubsub.Received) {
+	k := 0
+	for k < len(c.buffer) && len(rs) < n {
+		r := c.buffer[k]
+		k++
+		v := r.Receipt.(*queueReceipt)
+		if !now.Before(v.until) || v.created != v.s.created {
+			v.settled = true
+			delete(v.s.unsettled, v)
+			continue // it is handed out again
+		}
+		rs = append(rs, r)
+	}
+	clear(c.buffer[:k])
+	if c.buffer = c.buffer[k:]; len(c.buffer) == 0 {
+		c.buffer = nil
+	}
+	return rs
+}
+
+// open returns how many messages may come. The caller holds c.mu.
+func (c *queueConsumer) open() (n int) {
+	for _, s := range c.sources {
+		n += s.open()
+	}
+	return n
+}
+
+func (s *queueSource) open() (n int) {
+	if s.in != nil {
+		for _, r := range s.in.requests {
+			n += r.left
+		}
+	}
+	return n
+}
+
+// watchIdle gives back what comes when nobody fetches it. The caller holds c.mu.
+func (c *queueConsumer) watchIdle() {
+	if c.open() == 0 && len(c.buffer) == 0 {
+		return
+	}
+	d := c.lease / 4
+	if c.idle != nil {
+		c.idle.Reset(d)
+		return
+	}
+	c.idle = time.AfterFunc(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stopAsking()
+	})
+}
+
+// stopAsking takes all requests back, and gives back what has come. The caller holds c.mu.
+func (c *queueConsumer) stopAsking() {
+	var rs []pubsub.Receipt
+	for _, r := range c.buffer {
+		rs = append(rs, r.Receipt)
+	}
+	c.buffer = nil
+	for _, s := range c.sources {
+		s.cancel()
+	}
+	if len(rs) > 0 {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+			defer cancel()
+			c.Release(ctx, rs) // if that fails, their leases end
+		}()
+	}
+}
+
+// cancel ends the inbox of a source, whose requests end with it, and gives back what comes still. The caller holds c.mu.
+func (s *queueSource) cancel() *queueInbox {
+	in := s.in
+	if in == nil {
+		return nil
+	}
+	s.in, in.cancelled = nil, true
+	s.drains++
+	go func() {
+		closed := make(chan struct{})
+		in.sub.SetClosedHandler(func(string) { close(closed) })
+		if in.sub.Drain() == nil {
+			select {
+			case <-closed:
+			case <-time.After(drainTime):
+			}
+		}
+		in.sub.Unsubscribe()
+		s.c.mu.Lock()
+		late := in.late
+		s.c.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		defer cancel()
+		s.c.giveBack(ctx, late)
+		s.c.mu.Lock()
+		s.drains--
+		s.c.mu.Unlock()
+		s.c.signal()
+		close(in.done)
+	}()
+	return in
+}
+
+// expire drops requests without an answer: their link is dead, or the server has forgotten them. The caller holds c.mu.
+func (c *queueConsumer) expire(now time.Time) {
+	for _, s := range c.sources {
+		if s.in == nil {
+			continue
+		}
+		for _, r := range s.in.requests {
+			if now.After(r.deadline) {
+				s.stale = true
+				s.cancel()
+				break
+			}
+		}
+	}
+}
+
+// mend makes consumers again that have gone. While that fails, it is tried again later; with hurry not now.
+func (c *queueConsumer) mend(ctx context.Context, hurry bool) error {
+	for _, s := range c.sources {
+		c.mu.Lock()
+		due := s.stale && !time.Now().Before(s.notBefore)
+		c.mu.Unlock()
+		if !due || hurry {
+			continue
+		}
+		try, cancel := context.WithTimeout(ctx, queueAttempt)
+		err := s.ready(try)
+		cancel()
+		if err == nil {
+			continue
+		}
+		if queueFinal(err) {
+			return err
+		}
+		c.t.forget()
+		c.mu.Lock()
+		s.later()
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// later puts off the next request. The caller holds c.mu.
+func (s *queueSource) later() {
+	s.pause = min(max(2*s.pause, queueMinPause), queueMaxPause)
+	s.notBefore = time.Now().Add(s.pause)
+}
+
+// pullRequest asks a consumer for messages.
+type pullRequest struct {
+	Expires time.Duration `json:"expires,omitempty"`
+	Batch   int           `json:"batch"`
+	NoWait  bool          `json:"no_wait,omitempty"`
+	Group   string        `json:"group,omitempty"`
+	ID      string        `json:"id,omitempty"`
+}
+
+// ask asks for messages so that up to n may come, and returns when to look again if none does.
+func (c *queueConsumer) ask(n int) (next time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	next = now.Add(c.pullTime())
+	open := c.open() + len(c.buffer)
+	if open > n && c.share == nil || open > n+len(c.sources) {
+		c.stopAsking()
+		open = 0
+	}
+	if room := n - open; room > 0 && !c.left {
+		if c.share == nil {
+			if 2*open < n {
+				c.sources[0].ask(now, room, c.pullTime(), false)
+			}
+		} else {
+			c.askAll(now, room)
+		}
+	}
+	for _, s := range c.sources {
+		if s.stale || now.Before(s.notBefore) {
+			next = earlier(next, s.notBefore)
+		}
+		if s.in != nil {
+			for _, r := range s.in.requests {
+				next = earlier(next, r.deadline)
+			}
+		}
+	}
+	return next
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// askAll asks the partitions that this consumer has, or may get. The caller holds c.mu.
+func (c *queueConsumer) askAll(now time.Time, room int) {
+	var free []*queueSource
+	asked := 0
+	for i := range c.sources {
+		s := c.sources[(c.turn+i)%len(c.sources)]
+		if !c.share.may(s) {
+			continue
+		}
+		asked++
+		if s.open() == 0 {
+			free = append(free, s)
+		}
+	}
+	if len(free) == 0 {
+		return
+	}
+	if room >= len(free) {
+		for _, s := range free {
+			s.ask(now, room/len(free), c.pullTime(), false)
+		}
+		return
+	}
+	for _, s := range free[:room] {
+		s.ask(now, 1, turnPull, s.pin != "" && c.empties < asked)
+		c.turn = s.part + 1
+	}
+}
+
+// ask sends one request. The caller holds c.mu.
+func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool) {
+	if s.stale || now.Before(s.notBefore) {
+		return
+	}
+	if s.in == nil {
+		in := &queueInbox{s: s, prefix: s.c.q.nc.NewInbox() + ".", requests: map[string]*queueRequest{}, done: make(chan struct{})}
+		sub, err := s.c.q.nc.Subscribe(in.prefix+"*", in.receive)
+		if err != nil {
+			s.c.err = err // the connection is closed
+			s.c.signal()
+			return
+		}
+		sub.SetPendingLimits(-1, -1)
+		in.sub, s.in = sub, in
+	}
+	in := s.in
+	in.next++
+	token := strconv.Itoa(in.next)
+	in.requests[token] = &queueRequest{asked: now, left: n, deadline: now.Add(wait + max(wait/2, minPullSlack))}
+	p := pullRequest{Expires: wait, Batch: n, NoWait: noWait}
+	if noWait {
+		p.Expires = 0
+	}
+	if s.c.share != nil {
+		p.Group, p.ID = pinGroup, s.pin
+		s.pinned = now
+	}
+	s.send(p, in.prefix+token)
+}
+
+// send publishes a request, and does not wait for a connection that is stuck.
+func (s *queueSource) send(p pullRequest, reply string) {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return // it has nothing that could fail
+	}
+	go s.c.q.nc.PublishRequest(s.c.q.api+"CONSUMER.MSG.NEXT."+s.stream+"."+s.name, reply, data)
+}
+
+// receive is called for what comes, one after the other.
+func (in *queueInbox) receive(m *nats.Msg) {
+	s, c := in.s, in.s.c
+	token := strings.TrimPrefix(m.Subject, in.prefix)
+	a := ackInfo{}
+	if m.Reply != "" {
+		a = parseAck(m.Reply)
+	}
+	var msg pubsub.Message
+	if a.fromServer {
+		msg = decodeMessage(c.t.name, m.Header, m.Data)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := in.requests[token]
+	if r == nil {
+		return // too late
+	}
+	if !a.fromServer {
+		in.ended(token, m)
+		c.signal()
+		return
+	}
+	if r.left--; r.left == 0 {
+		delete(in.requests, token)
+	}
+	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, created: s.created, until: r.asked.Add(c.lease)}
+	if time.Now().After(v.until) || s.created == 0 {
+		return // it has come too late, and is handed out again
+	}
+	if in.cancelled {
+		in.late = append(in.late, v)
+		return
+	}
+	if c.share != nil {
+		s.pin = m.Header.Get("Nats-Pin-Id")
+	}
+	c.empties = 0
+	s.pause = 0
+	s.unsettled[v] = struct{}{}
+	c.buffer = append(c.buffer, pubsub.Received{
+		Message: msg, Receipt: v, Delivered: a.delivered, Token: uint64(s.created) + a.consumer, Partition: s.part,
+		Published: a.published(), Asked: r.asked,
+	})
+	if len(c.buffer) == 1 {
+		c.signal()
+	}
+}
+
+// ended hears of the end of a request. The caller holds c.mu.
+func (in *queueInbox) ended(token string, m *nats.Msg) {
+	s := in.s
+	code := m.Header.Get("Status")
+	if code == "100" {
+		return
+	}
+	delete(in.requests, token)
+	switch code {
+	case "404", "408": // no messages
+		s.c.empties++
+	case "423": // another one has the partition
+		s.pin = ""
+		s.leaving = false
+	case "400":
+		s.c.err = fmt.Errorf("consumer %q of stream %q: %s", s.name, s.stream, m.Header.Get("Description"))
+	default: // it was deleted, has no leader, or too many ask
+		s.stale = true
+		s.later()
+	}
+}
