@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,16 +35,21 @@ type queueInbox struct {
 	sub       *nats.Subscription
 	prefix    string
 	next      int
-	requests  map[string]*queueRequest // by the last token of where they are answered
+	requests  []*queueRequest // the oldest first
+	open      int             // how many messages may come
+	heard     time.Time       // when something came last
 	cancelled bool
 	late      []*queueReceipt // what came after that
 	done      chan struct{}   // closed when it was given back
 }
 
-// queueRequest asked for messages.
+// queueRequest asked for messages. Messages do not tell which request they answer. The server serves requests first in, first out, or in turn, so
+// that one is done once twice as many have come as were open when the next was sent.
 type queueRequest struct {
+	token           string // the last one of where it is answered
+	n               int
 	asked, deadline time.Time
-	left            int // how many may come
+	doneAfter       int // so many messages, 0 while it is the newest
 }
 
 // Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n. When a Fetch is not followed by another for
@@ -146,9 +152,7 @@ func (c *queueConsumer) open() (n int) {
 
 func (s *queueSource) open() (n int) {
 	if s.in != nil {
-		for _, r := range s.in.requests {
-			n += r.left
-		}
+		n = s.in.open
 	}
 	return n
 }
@@ -228,8 +232,11 @@ func (c *queueConsumer) expire(now time.Time) {
 		if s.in == nil {
 			continue
 		}
-		for _, r := range s.in.requests {
-			if now.After(r.deadline) {
+		in := s.in
+		for len(in.requests) > 0 && now.After(in.requests[0].deadline) {
+			r := in.requests[0]
+			in.drop(r, 0) // it was answered in full, unless nothing has come since
+			if in.heard.Before(r.asked) {
 				s.stale = true
 				s.cancel()
 				break
@@ -354,7 +361,7 @@ func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool)
 		return
 	}
 	if s.in == nil {
-		in := &queueInbox{s: s, prefix: s.c.q.nc.NewInbox() + ".", requests: map[string]*queueRequest{}, done: make(chan struct{})}
+		in := &queueInbox{s: s, prefix: s.c.q.nc.NewInbox() + ".", done: make(chan struct{})}
 		sub, err := s.c.q.nc.Subscribe(in.prefix+"*", in.receive)
 		if err != nil {
 			s.c.err = err // the connection is closed
@@ -367,7 +374,13 @@ func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool)
 	in := s.in
 	in.next++
 	token := strconv.Itoa(in.next)
-	in.requests[token] = &queueRequest{asked: now, left: n, deadline: now.Add(wait + max(wait/2, minPullSlack))}
+	for _, r := range in.requests {
+		if r.doneAfter == 0 {
+			r.doneAfter = 2 * in.open
+		}
+	}
+	in.requests = append(in.requests, &queueRequest{token: token, n: n, asked: now, deadline: now.Add(wait + max(wait/2, minPullSlack))})
+	in.open += n
 	p := pullRequest{Expires: wait, Batch: n, NoWait: noWait}
 	if noWait {
 		p.Expires = 0
@@ -402,18 +415,17 @@ func (in *queueInbox) receive(m *nats.Msg) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := in.requests[token]
-	if r == nil {
-		return // too late
-	}
+	in.heard = time.Now()
 	if !a.fromServer {
 		in.ended(token, m)
 		c.signal()
 		return
 	}
-	if r.left--; r.left == 0 {
-		delete(in.requests, token)
+	if len(in.requests) == 0 {
+		return // it answers none: it comes again
 	}
+	r := in.requests[0]
+	in.count()
 	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, created: s.created, until: r.asked.Add(c.lease)}
 	if time.Now().After(v.until) || s.created == 0 {
 		return // it has come too late, and is handed out again
@@ -444,7 +456,16 @@ func (in *queueInbox) ended(token string, m *nats.Msg) {
 	if code == "100" {
 		return
 	}
-	delete(in.requests, token)
+	for _, r := range in.requests {
+		if r.token == token {
+			unserved := r.n
+			if n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); err == nil {
+				unserved = n
+			}
+			in.drop(r, unserved)
+			break
+		}
+	}
 	switch code {
 	case "404", "408": // no messages
 		s.c.empties++
@@ -457,4 +478,29 @@ func (in *queueInbox) ended(token string, m *nats.Msg) {
 		s.stale = true
 		s.later()
 	}
+}
+
+// count takes note of a message. The caller holds c.mu.
+func (in *queueInbox) count() {
+	if in.open--; in.open <= 0 {
+		in.open, in.requests = 0, nil
+		return
+	}
+	in.requests = slices.DeleteFunc(in.requests, func(r *queueRequest) bool {
+		if r.doneAfter == 0 {
+			return false
+		}
+		r.doneAfter--
+		return r.doneAfter == 0
+	})
+}
+
+// drop forgets a request, of which so many messages do not come. The caller holds c.mu.
+func (in *queueInbox) drop(r *queueRequest, unserved int) {
+	in.requests = slices.DeleteFunc(in.requests, func(o *queueRequest) bool { return o == r })
+	most := 0
+	for _, o := range in.requests {
+		most += o.n
+	}
+	in.open = min(max(in.open-unserved, 0), most)
 }
