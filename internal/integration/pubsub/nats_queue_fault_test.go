@@ -1,0 +1,410 @@
+package pubsub_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/natsserver"
+	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/natspubsub"
+)
+
+const (
+	queueLease    = 2 * time.Second
+	queuePatience = 20 * time.Second
+)
+
+// natsQueue returns another process's way to the servers.
+func natsQueue(t *testing.T, c *natsserver.Cluster, links faultproxy.Links, o *natspubsub.QueueOptions) *natspubsub.Queue {
+	t.Helper()
+	if links == nil {
+		return natspubsub.NewQueue(natsStream(t, c.Dial(t)), o)
+	}
+	return natspubsub.NewQueue(natsStream(t, c.DialThrough(t, links, nil)), o)
+}
+
+func natsJoin(t *testing.T, q *natspubsub.Queue, n int) pubsub.QueueConsumer {
+	t.Helper()
+	qc, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: n, Lease: queueLease})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), queuePatience)
+		defer cancel()
+		qc.Close(ctx)
+	})
+	return qc
+}
+
+func natsFetch(t *testing.T, qc pubsub.QueueConsumer, d time.Duration, n int) (got []pubsub.Received) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	for len(got) < n {
+		rs, err := qc.Fetch(ctx, n-len(got))
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			return got
+		}
+		got = append(got, rs...)
+	}
+	return got
+}
+
+func numbered(from, to int) (ms []pubsub.Message) {
+	for i := from; i < to; i++ {
+		ms = append(ms, pubsub.Message{ID: fmt.Sprint(i), Key: fmt.Sprint(i % 10), Data: fmt.Append(nil, i)})
+	}
+	return ms
+}
+
+func receiptsOf(rs []pubsub.Received) (out []pubsub.Receipt) {
+	for _, r := range rs {
+		out = append(out, r.Receipt)
+	}
+	return out
+}
+
+func short(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestNATSQueueLostPublishAck(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	links := c.Links(t)
+	q := natsQueue(t, c, links, nil)
+	qc := natsJoin(t, natsQueue(t, c, nil, nil), 10)
+	require.NoError(t, q.Publish(t.Context(), "t", numbered(0, 1), 0))
+	links.Set(faultproxy.Faults{BlackholeDown: true})
+	require.ErrorIs(t, q.Publish(short(t, 300*time.Millisecond), "t", numbered(1, 3), 0), context.DeadlineExceeded)
+	require.Len(t, natsFetch(t, qc, queuePatience, 3), 3, "only the answer was lost, or the test proves nothing")
+	links.Heal()
+	require.NoError(t, q.Publish(t.Context(), "t", numbered(1, 3), 0))
+	s, err := q.Stats(t.Context(), "t", "other")
+	require.NoError(t, err)
+	require.Equal(t, 3, s.Waiting, "one message for each ID")
+}
+
+// set is what was acknowledged to publishers, and what groups have got.
+type set struct {
+	mu          sync.Mutex
+	acked, came map[string]bool
+}
+
+func newSet() *set { return &set{acked: map[string]bool{}, came: map[string]bool{}} }
+
+func (s *set) add(m map[string]bool, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m[id] = true
+}
+
+// missing returns how many messages were acknowledged and have not come.
+func (s *set) missing() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.acked {
+		if !s.came[id] {
+			n++
+		}
+	}
+	return n
+}
+
+// While messages are published and consumed, disturb breaks things. All that was acknowledged must come.
+func natsSet(t *testing.T, c *natsserver.Cluster, o *natspubsub.QueueOptions, lossy bool, disturb func()) int {
+	s := newSet()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var publishing, consuming sync.WaitGroup
+	consumers := make([]*pubsub.Consumer, 2)
+	for i := range consumers {
+		var err error
+		n := 0
+		var mu sync.Mutex
+		consumers[i], err = pubsub.NewQueue(natsQueue(t, c, nil, o), nil).Consume(t.Context(), "t", "g",
+			func(_ context.Context, d *pubsub.Delivery) error {
+				mu.Lock()
+				n++
+				lost := lossy && n%50 == 0
+				mu.Unlock()
+				if !lost { // the control acks what it has not handled
+					s.add(s.came, d.ID)
+				}
+				return nil
+			}, &pubsub.ConsumeOptions{Lease: queueLease, Prefetch: 50})
+		require.NoError(t, err)
+	}
+	for p := range 2 {
+		q := natsQueue(t, c, nil, o)
+		publishing.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				var ms []pubsub.Message
+				for j := range 5 {
+					ms = append(ms, pubsub.Message{ID: fmt.Sprintf("%d-%d-%d", p, i, j), Key: fmt.Sprint(j)})
+				}
+				try, cancel := context.WithTimeout(ctx, queuePatience)
+				err := q.Publish(try, "t", ms, 0)
+				cancel()
+				if err == nil {
+					for _, m := range ms {
+						s.add(s.acked, m.ID)
+					}
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+		})
+	}
+	time.Sleep(500 * time.Millisecond)
+	disturb()
+	time.Sleep(500 * time.Millisecond)
+	stop()
+	publishing.Wait()
+	for start := time.Now(); s.missing() > 0 && time.Since(start) < queuePatience && !lossy; {
+		time.Sleep(50 * time.Millisecond)
+	}
+	for _, qc := range consumers {
+		consuming.Go(func() { qc.Drain(short(t, queuePatience)) })
+	}
+	consuming.Wait()
+	s.mu.Lock()
+	n := len(s.acked)
+	s.mu.Unlock()
+	require.Greater(t, n, 100, "too little was published for the test to prove anything")
+	t.Logf("%d messages, %d missing", n, s.missing())
+	return s.missing()
+}
+
+func TestNATSQueueRestart(t *testing.T) {
+	t.Parallel()
+	for _, partitions := range []int{0, 4} {
+		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+			t.Parallel()
+			c := natsserver.Start(t, 1)
+			require.Zero(t, natsSet(t, c, &natspubsub.QueueOptions{Partitions: partitions}, false, func() {
+				for range 3 {
+					c.Restart(0)
+					time.Sleep(300 * time.Millisecond)
+				}
+			}))
+		})
+	}
+	t.Run("control", func(t *testing.T) {
+		t.Parallel()
+		require.NotZero(t, natsSet(t, natsserver.Start(t, 1), nil, true, func() {}), "the checker must find what is lost")
+	})
+}
+
+func TestNATSQueueLeaderCutOff(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 3)
+	o := &natspubsub.QueueOptions{Replicas: 3}
+	i, err := natsQueue(t, c, nil, o).Info(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, pubsub.Replicated, i.Durability)
+	require.Zero(t, natsSet(t, c, o, false, func() {
+		leader := c.StreamLeader(t, "queue_t")
+		c.Isolate(leader)
+		time.Sleep(15 * time.Second)
+		c.Heal()
+		time.Sleep(2 * time.Second)
+	}))
+}
+
+func TestNATSQueueConsumerDies(t *testing.T) {
+	t.Parallel()
+	for _, partitions := range []int{0, 4} {
+		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+			t.Parallel()
+			c := natsserver.Start(t, 1)
+			o := &natspubsub.QueueOptions{Partitions: partitions}
+			links := c.Links(t)
+			victim := natsJoin(t, natsQueue(t, c, links, o), 100)
+			q := natsQueue(t, c, nil, o)
+			require.NoError(t, q.Publish(t.Context(), "t", numbered(0, 150), 0))
+			had := natsFetch(t, victim, queuePatience, 100)
+			require.Len(t, had, 100)
+			links.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
+			heir := natsJoin(t, natsQueue(t, c, nil, o), 200)
+			seen := map[string]int{}
+			begin := time.Now()
+			for len(seen) < 150 && time.Since(begin) < queuePatience {
+				got := natsFetch(t, heir, time.Second, 50)
+				for _, r := range got {
+					seen[r.ID]++
+				}
+				require.NoError(t, heir.Ack(t.Context(), receiptsOf(got)))
+			}
+			require.Len(t, seen, 150, "others get all")
+			require.Less(t, time.Since(begin), 3*queueLease+2*time.Second)
+			links.Heal()
+			kept, err := victim.Extend(t.Context(), receiptsOf(had))
+			require.NoError(t, err)
+			require.NotContains(t, kept, true, "who comes back too late has nothing")
+			require.Empty(t, natsFetch(t, victim, queueLease, 10))
+		})
+	}
+}
+
+func TestNATSQueueBlackHole(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	links := c.Links(t)
+	lost := natsJoin(t, natsQueue(t, c, links, nil), 10)
+	other := natsJoin(t, natsQueue(t, c, nil, nil), 10)
+	q := natsQueue(t, c, nil, nil)
+	require.NoError(t, q.Publish(t.Context(), "t", numbered(0, 3), 0))
+	had := natsFetch(t, lost, queuePatience, 3)
+	require.Len(t, had, 3)
+	links.Set(faultproxy.Faults{BlackholeUp: true})
+	_, err := lost.Extend(short(t, 300*time.Millisecond), receiptsOf(had)) // it arrives when the hole ends
+	require.Error(t, err)
+	got := natsFetch(t, other, queuePatience, 3)
+	require.Len(t, got, 3)
+	require.Greater(t, got[0].Token, had[2].Token)
+	links.Heal()
+	kept, err := lost.Extend(t.Context(), receiptsOf(had))
+	require.NoError(t, err)
+	require.Equal(t, []bool{false, false, false}, kept)
+	require.NoError(t, lost.Release(t.Context(), receiptsOf(had)), "what is not its own is left alone")
+	require.NoError(t, lost.Bury(t.Context(), had[0].Receipt, pubsub.DeadLetter{Message: had[0].Message, Group: "g"}))
+	ds, err := q.Dead(t.Context(), "t", "g", "", 10)
+	require.NoError(t, err)
+	require.Empty(t, ds, "whoever has it decides")
+	kept, err = other.Extend(t.Context(), receiptsOf(got))
+	require.NoError(t, err)
+	require.Equal(t, []bool{true, true, true}, kept)
+	require.NoError(t, other.Ack(t.Context(), receiptsOf(got)))
+	// A message that was held on its way for longer than its lease is not handled.
+	links.Set(faultproxy.Faults{BlackholeDown: true})
+	late := make(chan []pubsub.Received, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*queueLease)
+	defer cancel()
+	go func() {
+		rs, _ := lost.Fetch(ctx, 1)
+		late <- rs
+	}()
+	time.Sleep(200 * time.Millisecond)
+	require.NoError(t, q.Publish(t.Context(), "t", numbered(3, 4), 0))
+	time.Sleep(queueLease + 200*time.Millisecond)
+	links.Heal()
+	for _, r := range append(<-late, natsFetch(t, other, queuePatience, 1)...) {
+		require.Equal(t, 2, r.Delivered)
+	}
+}
+
+func TestNATSQueueDeletedUnderIt(t *testing.T) {
+	t.Parallel()
+	for _, partitions := range []int{0, 2} {
+		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+			t.Parallel()
+			c := natsserver.Start(t, 1)
+			q := natsQueue(t, c, nil, &natspubsub.QueueOptions{Partitions: partitions})
+			qc := natsJoin(t, q, 10)
+			js := natsStream(t, c.Dial(t))
+			require.NoError(t, q.Publish(t.Context(), "t", numbered(0, 2), 0))
+			had := natsFetch(t, qc, queuePatience, 2)
+			require.Len(t, had, 2)
+			s, err := js.Stream(t.Context(), "queue_t")
+			require.NoError(t, err)
+			for name := range s.ConsumerNames(t.Context()).Name() {
+				require.NoError(t, s.DeleteConsumer(t.Context(), name))
+			}
+			again := natsFetch(t, qc, queuePatience, 2)
+			require.Len(t, again, 2, "a group that was deleted is made again, and gets what is kept")
+			require.Greater(t, again[0].Token, had[1].Token)
+			kept, err := qc.Extend(t.Context(), receiptsOf(had))
+			require.NoError(t, err)
+			require.Equal(t, []bool{false, false}, kept, "receipts of a group that was deleted are worth nothing")
+			require.NoError(t, qc.Ack(t.Context(), receiptsOf(again)))
+			require.NoError(t, js.DeleteStream(t.Context(), "queue_t"))
+			require.NoError(t, q.Publish(t.Context(), "t", numbered(0, 2), 0), "a stream that was deleted is made again")
+			require.Len(t, natsFetch(t, qc, queuePatience, 2), 2)
+		})
+	}
+}
+
+func TestNATSQueueSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	js := natsStream(t, c.Dial(t))
+	cfg, err := natspubsub.StreamConfig("mine", nil)
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	q := natsQueue(t, c, nil, nil)
+	require.NoError(t, q.Publish(t.Context(), "mine", numbered(0, 1), 0), "a stream made by StreamConfig will do")
+	cfg, err = natspubsub.DeadStreamConfig("mine", nil)
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	_, err = q.Dead(t.Context(), "mine", "g", "", 1)
+	require.NoError(t, err)
+
+	cfg, err = natspubsub.StreamConfig("wrong", nil)
+	require.NoError(t, err)
+	cfg.Retention, cfg.NoAck = jetstream.InterestPolicy, true
+	_, err = js.CreateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	err = q.Publish(t.Context(), "wrong", numbered(0, 1), 0)
+	require.ErrorIs(t, err, pubsub.ErrInvalid)
+	require.ErrorContains(t, err, `stream "queue_wrong" has retention`)
+	require.ErrorContains(t, err, `stream "queue_wrong" has no_ack`)
+
+	natsJoin(t, q, 1)
+	s, err := js.Stream(t.Context(), "queue_t")
+	require.NoError(t, err)
+	long := queueLease * 2
+	_, err = natsQueue(t, c, nil, nil).Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 1, Lease: long})
+	require.NoError(t, err)
+	i, err := s.Consumer(t.Context(), "g")
+	require.NoError(t, err)
+	require.Equal(t, long, i.CachedInfo().Config.AckWait, "the longest lease is the group's")
+	_, err = natsQueue(t, c, nil, &natspubsub.QueueOptions{Partitions: 4}).Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 1, Lease: long})
+	require.ErrorContains(t, err, "metadata concord.partitions")
+
+	old := natsQueue(t, c, nil, &natspubsub.QueueOptions{Prefix: "old", MaxAge: time.Hour})
+	require.ErrorIs(t, old.Publish(t.Context(), "t", numbered(0, 1), time.Hour), pubsub.ErrUnsupported, "it would be removed before it is due")
+	cfg, err = natspubsub.StreamConfig("plain", nil)
+	require.NoError(t, err)
+	cfg.AllowMsgSchedules = false
+	_, err = js.CreateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	require.ErrorIs(t, q.Publish(t.Context(), "plain", numbered(0, 1), time.Second), pubsub.ErrUnsupported)
+}
+
+// A handler that takes several leases runs once, also while others look for work.
+func TestNATSQueueLongHandler(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	var mu sync.Mutex
+	runs := 0
+	done := make(chan struct{}, 10)
+	for range 2 {
+		qc, err := pubsub.NewQueue(natsQueue(t, c, nil, nil), nil).Consume(t.Context(), "t", "g", func(context.Context, *pubsub.Delivery) error {
+			mu.Lock()
+			runs++
+			mu.Unlock()
+			time.Sleep(3 * queueLease)
+			done <- struct{}{}
+			return nil
+		}, &pubsub.ConsumeOptions{Lease: queueLease})
+		require.NoError(t, err)
+		t.Cleanup(func() { qc.Drain(context.Background()) })
+	}
+	require.NoError(t, natsQueue(t, c, nil, nil).Publish(t.Context(), "t", numbered(0, 1), 0))
+	<-done
+	time.Sleep(queueLease / 2)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, 1, runs)
+}
