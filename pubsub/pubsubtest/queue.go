@@ -390,6 +390,7 @@ func deduped(s *queueSuite) {
 func delays(s *queueSuite) {
 	b := s.connect()
 	m := s.join(b, "t", "g")
+	begin := time.Now()
 	err := b.Publish(s.Context(), "t", withIDs([]pubsub.Message{text("late")}), 2*time.Second)
 	if !s.info.Delays {
 		require.ErrorIs(s, err, pubsub.ErrUnsupported)
@@ -397,7 +398,6 @@ func delays(s *queueSuite) {
 	}
 	require.NoError(s, err)
 	require.NoError(s, b.Publish(s.Context(), "t", withIDs([]pubsub.Message{text("soon")}), time.Second))
-	begin := time.Now()
 	s.publish(b, "t", text("now"))
 	for _, want := range []struct {
 		data  string
