@@ -49,7 +49,8 @@ type QueueOptions struct {
 	Partitions int
 }
 
-// Queue is a [pubsub.QueueBackend] in JetStream. NewQueue makes it.
+// Queue is a [pubsub.QueueBackend] in JetStream. NewQueue makes it. It has one subscription for the answers to what it sends, which
+// ends with the connection.
 //
 // # Guarantees
 //

@@ -18,6 +18,8 @@ import (
 const (
 	// maxWaitingPulls is how many requests for messages a group may have open, one or two for each of its consumers.
 	maxWaitingPulls = 4096
+	// makesAtOnce is how many consumers of partitions are made at a time: a cluster takes some time for each.
+	makesAtOnce = 8
 	// pinGroup names the one priority group of a consumer of a partition.
 	pinGroup = "one"
 )
@@ -72,16 +74,9 @@ func (q *Queue) join(ctx context.Context, topic, group string, o pubsub.JoinOpti
 			unsettled: map[*queueReceipt]struct{}{},
 		}
 		c.sources = append(c.sources, s)
-		err := queueRetry(ctx, func(ctx context.Context) error {
-			err := s.ready(ctx)
-			if err != nil {
-				c.t.forget()
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+	}
+	if err := c.makeConsumers(ctx); err != nil {
+		return nil, err
 	}
 	c.status = q.nc.StatusChanged(nats.CONNECTED)
 	if q.o.Partitions > 0 {
@@ -93,6 +88,31 @@ func (q *Queue) join(ctx context.Context, topic, group string, o pubsub.JoinOpti
 		c.share = share
 	}
 	return c, nil
+}
+
+// makeConsumers makes sure of the stream, and then of its consumers.
+func (c *queueConsumer) makeConsumers(ctx context.Context) error {
+	if _, _, err := c.t.ready(ctx); err != nil {
+		return err
+	}
+	errs := make([]error, len(c.sources))
+	room := make(chan struct{}, makesAtOnce)
+	var all sync.WaitGroup
+	for i, s := range c.sources {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			errs[i] = queueRetry(ctx, func(ctx context.Context) error {
+				err := s.ready(ctx)
+				if err != nil {
+					c.t.forget()
+				}
+				return err
+			})
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // config returns the settings of the consumer of a partition.
@@ -262,7 +282,7 @@ func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text strin
 }
 
 // Ack implements pubsub.QueueConsumer. It is one round trip: the consumer handles what it is told in its order, and answers for the
-// last.
+// last. What a consumer has handed out that was deleted since then cannot be settled, and comes again.
 func (c *queueConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
 	own, _ := c.own(rs, false)
 	if _, err := c.tell(ctx, own, "+ACK", false); err != nil {

@@ -3,6 +3,7 @@ package natspubsub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -174,17 +175,19 @@ func (h *queueShare) unpin(ctx context.Context, s *queueSource) error {
 // close gives up all partitions. What the consumer had was given back.
 func (h *queueShare) close(ctx context.Context) error {
 	h.work.Wait()
-	var err error
-	for _, s := range h.c.sources {
+	errs := make([]error, len(h.c.sources))
+	var all sync.WaitGroup
+	for i, s := range h.c.sources {
 		h.c.mu.Lock()
 		pinned := s.pin != ""
 		s.pin = ""
 		h.c.mu.Unlock()
-		if pinned && err == nil {
-			err = h.unpin(ctx, s)
+		if pinned {
+			all.Go(func() { errs[i] = h.unpin(ctx, s) })
 		}
 	}
+	all.Wait()
 	h.greet(greetBye)
 	h.sub.Unsubscribe()
-	return err
+	return errors.Join(errs...)
 }

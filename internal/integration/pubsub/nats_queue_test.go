@@ -46,7 +46,7 @@ func TestNATSQueue(t *testing.T) {
 						return natspubsub.NewQueue(natsStream(t, c.DialThrough(t, links, nil)),
 							&natspubsub.QueueOptions{Prefix: prefix, Partitions: partitions})
 					}
-				}, &pubsubtest.QueueOptions{TooLarge: 1 << 20})
+				}, &pubsubtest.QueueOptions{Lease: 1500 * time.Millisecond, TooLarge: 1 << 20})
 			})
 		}
 	}
