@@ -410,3 +410,57 @@ func TestNATSQueueLongHandler(t *testing.T) {
 	defer mu.Unlock()
 	require.Equal(t, 1, runs)
 }
+
+// A letter is made once, whatever was lost, and also when a Bury that was sent before comes after its redrive.
+func TestNATSQueueBuryAnswerLost(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	links := c.Links(t)
+	qc := natsJoin(t, natsQueue(t, c, links, nil), 10)
+	q := natsQueue(t, c, nil, nil)
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 1), 0))
+	got := natsFetch(t, qc, natsPatience, 1)
+	require.Len(t, got, 1)
+	d := pubsub.DeadLetter{Message: got[0].Message, Group: "g", Attempts: 1, Error: "bad"}
+	// The stream of letters is there, so that only the answer to the letter is lost.
+	cfg, err := natspubsub.DeadStreamConfig("t", nil)
+	require.NoError(t, err)
+	_, err = natsStream(t, c.Dial(t)).CreateStream(t.Context(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, qc.Bury(natsShort(t, natsPatience), got[0].Receipt, d))
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(1, 2), 0))
+	got = natsFetch(t, qc, natsPatience, 1)
+	require.Len(t, got, 1)
+	d.Message = got[0].Message
+	links.Set(faultproxy.Faults{BlackholeDown: true})
+	require.Error(t, qc.Bury(natsShort(t, 300*time.Millisecond), got[0].Receipt, d))
+	letters, err := q.Dead(t.Context(), "t", "g", "", 10)
+	require.NoError(t, err)
+	require.Len(t, letters, 2, "only the answer was lost, or the test proves nothing")
+	there, err := q.Redrive(t.Context(), letters[1])
+	require.NoError(t, err)
+	require.True(t, there)
+	links.Heal()
+	require.NoError(t, qc.Bury(t.Context(), got[0].Receipt, d))
+	letters, err = q.Dead(t.Context(), "t", "g", "", 10)
+	require.NoError(t, err)
+	require.Len(t, letters, 1)
+	again := natsFetch(t, qc, natsPatience, 1)
+	require.Len(t, again, 1, "what was redriven")
+	require.Equal(t, 1, again[0].Delivered)
+	require.NoError(t, qc.Ack(t.Context(), natsReceipts(again)))
+	require.Empty(t, natsFetch(t, qc, natsLease+natsLease/2, 1))
+}
+
+// What is delayed outlives the server.
+func TestNATSQueueDelayOverRestart(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	q := natsQueue(t, c, nil, nil)
+	qc := natsJoin(t, q, 10)
+	begin := time.Now()
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 3), 2*time.Second))
+	c.Restart(0)
+	require.Len(t, natsFetch(t, qc, natsPatience, 3), 3)
+	require.GreaterOrEqual(t, time.Since(begin), 2*time.Second)
+}
