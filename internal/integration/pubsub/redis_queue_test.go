@@ -1,0 +1,96 @@
+package pubsub_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/redisserver"
+	"github.com/concordkit/concord/internal/integration/stores"
+	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/pubsubtest"
+	"github.com/concordkit/concord/pubsub/redispubsub"
+)
+
+// redisQueueLease is long enough that a loaded machine serves a request within a third of it.
+const redisQueueLease = 1500 * time.Millisecond
+
+// redisQueueStore returns queues without topics on one server: each store has a prefix of its own, each connection a client.
+func redisQueueStore(s *redisserver.Server, o redispubsub.QueueOptions, faults *faultproxy.Faults, mod func(*redis.Options)) func(t *testing.T) func() pubsub.QueueBackend {
+	return func(t *testing.T) func() pubsub.QueueBackend {
+		o := o
+		o.Prefix = pubsub.NewID() + ":"
+		return func() pubsub.QueueBackend {
+			if faults == nil {
+				return redispubsub.NewQueue(s.Dial(t, mod), &o)
+			}
+			p := s.Proxy(t)
+			p.Set(*faults)
+			return redispubsub.NewQueue(s.DialThrough(t, p, mod), &o)
+		}
+	}
+}
+
+func TestRedisQueue(t *testing.T) {
+	s := redisserver.Start(t)
+	for _, c := range []struct {
+		name   string
+		faults *faultproxy.Faults
+		mod    func(*redis.Options)
+	}{
+		{"plain", nil, nil},
+		{"with deadlines", nil, stores.Heedful},
+		{"RESP2 with short read deadlines", nil, func(o *redis.Options) { o.Protocol, o.ReadTimeout = 2, 100*time.Millisecond }},
+		{"slow", &faultproxy.Faults{Latency: 10 * time.Millisecond, Jitter: 10 * time.Millisecond}, nil},
+		{"torn", &faultproxy.Faults{Chunk: 7}, stores.Heedful},
+	} {
+		for _, partitions := range []int{0, 4} {
+			t.Run(fmt.Sprint(c.name, " ", partitions), func(t *testing.T) {
+				t.Parallel()
+				pubsubtest.RunQueue(t, redisQueueStore(s, redispubsub.QueueOptions{Partitions: partitions}, c.faults, c.mod),
+					&pubsubtest.QueueOptions{Lease: redisQueueLease, TooLarge: 512 << 20})
+			})
+		}
+	}
+}
+
+func TestRedisQueueOnACluster(t *testing.T) {
+	t.Parallel()
+	redisserver.Require(t)
+	cluster := redisserver.StartCluster(t)
+	for _, partitions := range []int{0, 4} {
+		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+			t.Parallel()
+			pubsubtest.RunQueue(t, func(t *testing.T) func() pubsub.QueueBackend {
+				prefix := pubsub.NewID() + ":"
+				return func() pubsub.QueueBackend {
+					return redispubsub.NewQueue(cluster.Dial(t, nil), &redispubsub.QueueOptions{Prefix: prefix, Partitions: partitions})
+				}
+			}, &pubsubtest.QueueOptions{Lease: redisQueueLease})
+		})
+	}
+}
+
+func TestRedisQueueTellsItsDurability(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want pubsub.Durability
+	}{
+		{nil, pubsub.Volatile},
+		{[]string{"--appendonly", "yes"}, pubsub.Buffered},
+		{[]string{"--appendonly", "yes", "--appendfsync", "always"}, pubsub.Synced},
+		{[]string{"--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "yes"}, pubsub.Buffered},
+		{[]string{"--appendonly", "yes", "--appendfsync", "always", "--rename-command", "CONFIG", ""}, pubsub.Buffered},
+		{[]string{"--rename-command", "INFO", ""}, pubsub.Volatile},
+	} {
+		s := redisserver.Start(t, c.args...)
+		info, err := redispubsub.NewQueue(s.Dial(t, nil), nil).Info(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, c.want, info.Durability, c.args)
+	}
+}
