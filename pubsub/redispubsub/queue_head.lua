@@ -132,5 +132,14 @@ local function trim(i, how, age)
     cut(least)
     redis.call('ZREMRANGEBYSCORE', base .. ':o:' .. i, '-inf', '(' .. text(number(least)))
   end
-  if age > 0 then cut(text(math.floor(now / 1000) - age)) end
+  if age == 0 then return end
+  cut(text(math.floor(now / 1000) - age))
+  local first = redis.call('XRANGE', s, '-', '+', 'COUNT', 1)[1]
+  local before = first and '(' .. first[1] or '+'
+  for _, g in ipairs(infos('GROUPS', s) or {}) do
+    repeat -- what was handed out is not the group's any more
+      local ids = {}
+      for at, p in ipairs(redis.call('XPENDING', s, g.name, '-', before, 1000)) do ids[at] = p[1] end
+    until #ids == 0 or redis.call('XACK', s, g.name, unpack(ids)) < #ids
+  end
 end

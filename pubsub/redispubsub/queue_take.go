@@ -22,7 +22,8 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 		if err != nil {
 			return nil, look, err
 		}
-		reply, err := c.run(ctx, queueFetch, append([]any{s.n, c.q.o.MaxAge.Milliseconds(), flag(s.trim)}, lost...)...)
+		args := append([]any{c.group, c.name, s.n, c.q.o.MaxAge.Milliseconds(), flag(s.trim || c.q.o.MaxAge > 0)}, lost...)
+		reply, err := c.q.runOnce(ctx, queueFetch, c.topic, args...)
 		if err != nil {
 			return nil, look, err
 		}
@@ -112,9 +113,7 @@ func (c *queueConsumer) lostEntries(ctx context.Context, s *queueStep) (args []a
 // read waits for new messages.
 func (c *queueConsumer) read(ctx context.Context, n int, block time.Duration, token uint64) ([]found, error) {
 	asked := time.Now()
-	streams, err := c.q.rdb.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: c.group, Consumer: c.name, Streams: []string{c.stream(0), ">"}, Count: int64(n), Block: block,
-	}).Result()
+	streams, err := c.q.readGroup(ctx, c.stream(0), c.group, c.name, n, block)
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
