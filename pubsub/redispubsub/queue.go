@@ -219,6 +219,8 @@ func (q *Queue) Redrive(ctx context.Context, d pubsub.DeadLetter) (bool, error) 
 	if q.err != nil || !isEntryID(d.Ref) {
 		return false, q.err
 	}
-	reply, err := q.runOnce(ctx, queueRedrive, d.Topic, d.Group, d.Ref)
+	reply, err := queueAwait(ctx, func(ctx context.Context) (any, error) {
+		return q.runOnce(ctx, queueRedrive, d.Topic, d.Group, d.Ref)
+	})
 	return reply == int64(1), queueFail("redrive from", d.Topic, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,9 +56,10 @@ type queueConsumer struct {
 	lease, look  time.Duration
 	patience     time.Duration
 
-	ctx  context.Context // of what the consumer does by itself
-	stop context.CancelFunc
-	work sync.WaitGroup // steps
+	ctx   context.Context // of what the consumer does by itself
+	stop  context.CancelFunc
+	work  sync.WaitGroup // steps
+	calls atomic.Int64   // how often the script was sent: what comes late is told by its number
 
 	mu     sync.Mutex
 	closed bool
@@ -67,7 +69,8 @@ type queueConsumer struct {
 	slow   int                     // steps that were given up since the last one that was not
 	strays int                     // steps that were given up, and may still take messages
 	ended  chan struct{}           // closed and replaced when one of them ends
-	lost   bool                    // messages may be this consumer's without its knowledge
+	lost   bool                    // messages may be this consumer's without its knowledge, since the last step
+	doubt  time.Time               // until then, since a request may have been carried out late
 	acked  bool                    // there may be something to trim
 	stash  []pubsub.Received       // what a step has brought
 	has    map[entryName]time.Time // what is here and not settled, and until when
@@ -247,7 +250,7 @@ func (c *queueConsumer) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-	case <-ctx.Done(): // the step gives back what it brings
+	case <-ctx.Done(): // the lease of what the step brings ends by itself
 	}
 	c.mu.Lock()
 	unseen := c.stash

@@ -26,12 +26,15 @@ func queueFail(verb, topic string, err error) error {
 	return fmt.Errorf("redispubsub: %s %q: %w", verb, topic, err)
 }
 
-// queueFinal reports whether trying again would not help.
-func queueFinal(err error) bool {
-	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "MOVED", "CROSSSLOT", "WRONGTYPE", "PARTITIONS "} {
+// final reports whether trying again would not help.
+func (q *Queue) final(err error) bool {
+	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS", "CROSSSLOT", "WRONGTYPE", "PARTITIONS "} {
 		if queueSays(err, code) {
 			return true
 		}
+	}
+	if _, cluster := q.rdb.(*redis.ClusterClient); !cluster && queueSays(err, "MOVED") {
+		return true // a cluster is behind a client that knows of none
 	}
 	return errors.Is(err, redis.ErrClosed) || errors.Is(err, pubsub.ErrClosed) || errors.Is(err, pubsub.ErrInvalid)
 }

@@ -14,6 +14,7 @@ import (
 type queueStep struct {
 	n        int // how many it may take
 	look     queueLook
+	fence    bool // a request may be on its way still
 	recover  bool // look for what is this consumer's without its knowledge
 	trim     bool
 	deadline time.Time
@@ -45,7 +46,7 @@ func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, er
 		switch {
 		case err == nil || ctx.Err() != nil:
 			pause = queueMinPause
-		case queueFinal(err):
+		case c.q.final(err):
 			return nil, c.fail("fetch from", err)
 		default:
 			select {
@@ -78,7 +79,8 @@ func (c *queueConsumer) begin(n int) ([]pubsub.Received, *queueStep, error) {
 	}
 	if c.step == nil && c.strays < maxStrays {
 		c.step = &queueStep{
-			n: min(n, c.most), look: c.last, recover: c.lost, trim: c.acked, done: make(chan struct{}),
+			n: min(n, c.most), look: c.last, fence: c.lost, recover: c.lost || time.Now().Before(c.doubt), trim: c.acked,
+			done:     make(chan struct{}),
 			deadline: time.Now().Add(c.look + min(c.patience<<c.slow, slowPatience)),
 		}
 		c.lost, c.acked = false, false
@@ -116,11 +118,18 @@ func (c *queueConsumer) await(ctx context.Context, s *queueStep) error {
 	if c.step == s {
 		c.step = nil
 		c.strays++
-		c.lost = true
+		c.doubted(true)
+	}
+	return errNoAnswer
+}
+
+// doubted notes that requests may have been carried out whose answers were lost, or may be yet. The caller holds c.mu.
+func (c *queueConsumer) doubted(late bool) {
+	c.lost, c.doubt = true, time.Now().Add(2*c.patience)
+	if late {
 		c.slow = min(c.slow+1, 10)
 		c.most = max(c.most/2, 1) // a slow network may carry less
 	}
-	return errNoAnswer
 }
 
 // runStep takes a step.
@@ -128,6 +137,7 @@ func (c *queueConsumer) runStep(s *queueStep) {
 	defer c.work.Done()
 	ctx, cancel := context.WithDeadline(c.ctx, s.deadline)
 	rs, look, err := c.take(ctx, s)
+	late := ctx.Err() != nil
 	cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,7 +145,7 @@ func (c *queueConsumer) runStep(s *queueStep) {
 	s.err = err
 	if c.step != s { // it was given up: another one recovers what it has taken
 		c.strays--
-		c.lost = true
+		c.doubted(false)
 		close(c.ended)
 		c.ended = make(chan struct{})
 		return
@@ -143,7 +153,7 @@ func (c *queueConsumer) runStep(s *queueStep) {
 	c.step = nil
 	c.last = look
 	if err != nil {
-		c.lost = true // it may have taken something all the same
+		c.doubted(late)
 		return
 	}
 	c.slow, c.most = 0, min(2*c.most, maxEntries)

@@ -1,11 +1,15 @@
 -- fetch: ARGV[4] how many messages to take, [5] the age in milliseconds at which messages are dropped, 0 for none, [6] '1' to
--- trim, then partitions and IDs of messages whose hand-out to this consumer was lost. It returns in how many microseconds the next
+-- trim, [7] the number of the request, then partitions and IDs of messages whose hand-out to this consumer was lost. It returns in how many microseconds the next
 -- delayed message is due, -1 for none, the group's last token, the messages, each with its partition, ID, count, token, and
 -- fields, and partitions of this consumer that have no more, with their last IDs. Without partitions, new messages are read
 -- by the caller.
-local FIRST = 7
+local FIRST = 8
 local STALE_MS = 600000 -- a consumer that has nothing is forgotten after so long, or two leases
 local n = tonumber(ARGV[4])
+if parts > 0 then -- one that comes after a later one would take what nobody waits for
+  if tonumber(ARGV[7]) <= (tonumber(redis.call('HGET', gkey, 'r' .. me)) or 0) then return redis.error_reply('LATE request') end
+  redis.call('HSET', gkey, 'r' .. me, ARGV[7])
+end
 local tokens = parts > 0 and assign() or {}
 local due = ripen()
 local out, waits = {}, {}

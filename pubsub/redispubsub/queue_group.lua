@@ -52,7 +52,7 @@ local function assign()
       live[who] = true
       names[#names + 1] = who
     elseif who then
-      redis.call('HDEL', gkey, fields[at])
+      redis.call('HDEL', gkey, fields[at], 'r' .. who)
     end
   end
   table.sort(names)

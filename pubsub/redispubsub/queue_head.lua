@@ -8,8 +8,8 @@
 --   :ids        the IDs that are remembered, by when they were published in microseconds
 --   :d          the numbers of delayed messages, by when they are due in microseconds
 --   :m          delayed messages by number
---   :g:<group>  a group: t the last token, f when all was looked at, m<consumer> the end of a consumer's membership, o<i> the
---               owner of partition i, "<end> <token> <consumer>"
+--   :g:<group>  a group: t the last token, f when all was looked at, m<consumer> the end of a consumer's membership,
+--               r<consumer> the number of its last request, o<i> the owner of partition i, "<end> <token> <consumer>"
 --   :x:<group>  its dead letters, a stream
 -- Numbers stay below 2^53, where Lua's are exact. ARGV[1] is how many partitions the caller knows of.
 local base, parts = KEYS[1], tonumber(ARGV[1])

@@ -13,5 +13,5 @@ for i = 0, streams - 1 do
   if not left.err and #left == 0 then redis.call('XGROUP', 'DELCONSUMER', s, group, me) end
   if parts > 0 and owner(i) == me then redis.call('HDEL', gkey, 'o' .. i) end
 end
-redis.call('HDEL', gkey, 'm' .. me)
+redis.call('HDEL', gkey, 'm' .. me, 'r' .. me)
 return 1

@@ -23,17 +23,15 @@ func sendOnce[C redis.Cmder](ctx context.Context, rdb redis.UniversalClient, mak
 	return cmd
 }
 
-// runOnce runs a script of a topic, whose lost answer would matter.
+// runOnce runs a script of a topic, whose lost answer would matter. It may outlast ctx.
 func (q *Queue) runOnce(ctx context.Context, s *redis.Script, topic string, args ...any) (any, error) {
 	args = append([]any{q.o.Partitions}, args...)
 	keys := []string{q.queueKey(topic)}
-	return queueAwait(ctx, func(ctx context.Context) (any, error) {
-		cmd := sendOnce(ctx, q.rdb, func(p redis.Pipeliner) *redis.Cmd { return p.EvalSha(ctx, s.Hash(), keys, args...) })
-		if queueSays(cmd.Err(), "NOSCRIPT") {
-			cmd = sendOnce(ctx, q.rdb, func(p redis.Pipeliner) *redis.Cmd { return s.Eval(ctx, p, keys, args...) })
-		}
-		return cmd.Result()
-	})
+	cmd := sendOnce(ctx, q.rdb, func(p redis.Pipeliner) *redis.Cmd { return p.EvalSha(ctx, s.Hash(), keys, args...) })
+	if queueSays(cmd.Err(), "NOSCRIPT") && ctx.Err() == nil {
+		cmd = sendOnce(ctx, q.rdb, func(p redis.Pipeliner) *redis.Cmd { return s.Eval(ctx, p, keys, args...) })
+	}
+	return cmd.Result()
 }
 
 // readGroup reads new messages of a stream.

@@ -18,12 +18,16 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 	var waits []string
 	now := time.Now()
 	if parted || s.recover || !now.Before(look.next) || !look.due.IsZero() && !now.Before(look.due) {
+		if s.fence && parted { // what was sent before and comes late is refused from now on
+			if _, err := c.find(ctx, s, 0, nil); err != nil {
+				return nil, look, err
+			}
+		}
 		lost, err := c.lostEntries(ctx, s)
 		if err != nil {
 			return nil, look, err
 		}
-		args := append([]any{c.group, c.name, s.n, c.q.o.MaxAge.Milliseconds(), flag(s.trim || c.q.o.MaxAge > 0)}, lost...)
-		reply, err := c.q.runOnce(ctx, queueFetch, c.topic, args...)
+		reply, err := c.find(ctx, s, s.n, lost)
 		if err != nil {
 			return nil, look, err
 		}
@@ -46,6 +50,9 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 		until = look.due
 	}
 	block := max(time.Until(until), time.Millisecond)
+	if ctx.Err() != nil {
+		return nil, look, ctx.Err()
+	}
 	if parted {
 		return nil, look, c.wait(ctx, waits, block)
 	}
@@ -58,6 +65,16 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 	}
 	rs, err := c.ours(ctx, fresh)
 	return rs, look, err
+}
+
+// find runs the script.
+func (c *queueConsumer) find(ctx context.Context, s *queueStep, n int, lost []any) (any, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	trim := s.trim || c.q.o.MaxAge > 0
+	args := []any{c.group, c.name, n, c.q.o.MaxAge.Milliseconds(), flag(trim), c.calls.Add(1)}
+	return c.q.runOnce(ctx, queueFetch, c.topic, append(args, lost...)...)
 }
 
 func flag(b bool) string {
@@ -99,10 +116,7 @@ func (c *queueConsumer) lostEntries(ctx context.Context, s *queueStep) (args []a
 			case has[entryName{part, p.ID}]:
 			case len(args) < 2*s.n:
 				args = append(args, part, p.ID)
-			default:
-				c.mu.Lock()
-				c.lost = true // the next step takes more of them
-				c.mu.Unlock()
+			default: // the next step takes more of them
 				return args, nil
 			}
 		}

