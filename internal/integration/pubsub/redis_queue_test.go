@@ -60,7 +60,7 @@ func TestRedisQueue(t *testing.T) {
 		{"with deadlines", []int{0}, nil, stores.Heedful},
 		{"RESP2 with short read deadlines", []int{4}, nil, func(o *redis.Options) { o.Protocol, o.ReadTimeout = 2, 100*time.Millisecond }},
 		{"slow", []int{0, 4}, &faultproxy.Faults{Latency: 10 * time.Millisecond, Jitter: 10 * time.Millisecond}, nil},
-		{"torn", []int{0, 4}, &faultproxy.Faults{Chunk: 7}, stores.Heedful},
+		{"torn", []int{0, 4}, &faultproxy.Faults{Chunk: 300}, stores.Heedful},
 	} {
 		for _, partitions := range c.partitions {
 			run(c.name, partitions, 512<<20, func(o redispubsub.QueueOptions) func(*testing.T) func() pubsub.QueueBackend {
