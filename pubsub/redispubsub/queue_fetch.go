@@ -65,16 +65,13 @@ func (c *queueConsumer) begin(n int) ([]pubsub.Received, *queueStep, error) {
 	if c.closed {
 		return nil, nil, c.fail("fetch from", pubsub.ErrClosed)
 	}
-	c.stash = slices.DeleteFunc(c.stash, func(r pubsub.Received) bool {
-		old := time.Since(r.Asked) >= c.lease
-		if old { // it comes again
-			delete(c.has, entryOf(r))
-		}
-		return old
-	})
+	for len(c.stash) > 0 && time.Since(c.stash[0].Asked) >= c.lease { // it comes again
+		delete(c.has, entryOf(c.stash[0]))
+		c.stash = c.stash[1:]
+	}
 	if have := min(n, len(c.stash)); have > 0 {
-		rs := slices.Clone(c.stash[:have])
-		c.stash = slices.Delete(c.stash, 0, have)
+		rs := c.stash[:have:have]
+		c.stash = c.stash[have:]
 		return rs, nil, nil
 	}
 	if c.step == nil && c.strays < maxStrays {
@@ -160,5 +157,9 @@ func (c *queueConsumer) runStep(s *queueStep) {
 	for _, r := range rs {
 		c.has[entryOf(r)] = r.Asked.Add(c.lease)
 	}
-	c.stash = append(c.stash, rs...)
+	if len(c.stash) == 0 {
+		c.stash = rs // the caller of Fetch gets it as it is
+		return
+	}
+	c.stash = append(slices.Clone(c.stash), rs...)
 }
