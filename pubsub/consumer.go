@@ -81,8 +81,9 @@ type ConsumeOptions struct {
 	Concurrency int
 	// Unordered lets messages with the same Key be handled at the same time.
 	Unordered bool
-	// Prefetch is how many messages this consumer has at a time, Concurrency to 100,000. It defaults to Concurrency. Engines
-	// count a message as delivered when it gets here, whether a handler has seen it or not.
+	// Prefetch is how many messages this consumer has at a time, Concurrency to 100,000, and at least one for each of the
+	// engine's Partitions. It defaults to Concurrency. Engines count a message as delivered when it gets here, whether a handler
+	// has seen it or not.
 	Prefetch int
 	// Deliveries is how often a message is tried, 1 to 1000, before it is a dead letter. It defaults to 5. One that was handed
 	// out twice as often without any word of how it ended, since its consumers died, is one too.

@@ -83,6 +83,8 @@ var (
 	ErrOverflow = errors.New("pubsub: subscriber too slow")
 	// ErrLost is the cause of the end of a handler's context when its message is no longer this consumer's.
 	ErrLost = errors.New("pubsub: lease lost")
+	// ErrFull reports that a topic keeps as many messages as it may; nothing was stored.
+	ErrFull = errors.New("pubsub: the topic is full")
 	// ErrUnsupported reports what the engine cannot do.
 	ErrUnsupported = errors.New("pubsub: not supported by the engine")
 	// ErrDisconnected is the cause of a gap at which the connection to the engine was lost.

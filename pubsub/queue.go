@@ -48,8 +48,8 @@ func NewQueue(b QueueBackend, o *QueueOptions) *Queue {
 // says. Each has an ID afterwards, its own or a new one; a message whose ID was published to the topic within the engine's
 // DedupeWindow is stored once. So after a lost answer publish the same messages, with the IDs that they have, again.
 //
-// An error wraps [ErrInvalid] or [ErrTooLarge], and nothing was sent; [ErrClosed]; or it is the end of ctx or the engine's: then
-// any of ms may have been stored.
+// An error wraps [ErrInvalid] or [ErrTooLarge], and nothing was sent; [ErrFull], and nothing was stored; [ErrClosed]; or it is the end
+// of ctx or the engine's: then any of ms may have been stored, and what is published again comes later in the order.
 func (q *Queue) Publish(ctx context.Context, topic string, ms ...Message) error {
 	return q.publish(ctx, topic, 0, ms)
 }
@@ -87,7 +87,7 @@ func (q *Queue) publish(ctx context.Context, topic string, d time.Duration, ms [
 // Stats is what waits in a topic for a group.
 type Stats struct {
 	Waiting int // not handed out yet
-	Pending int // handed out, and not settled
+	Pending int // handed out, and not settled; engines count those whose lease has ended here or as waiting
 	Delayed int // in the topic, for all groups, and not due yet
 	Dead    int // dead letters of the group
 }

@@ -10,7 +10,7 @@ import (
 type QueueBackend interface {
 	// Publish stores ms, at least one, in their order and in one round trip, to be handed out no sooner than after delay, by
 	// the engine's clock. Each has an ID: one that was published to the topic within the dedupe window is not stored again. It
-	// returns ErrTooLarge, before any of them is sent, and ErrUnsupported for a delay that the engine cannot keep. After any
+	// returns ErrTooLarge, before any of them is sent, for one message or all together, ErrFull, and ErrUnsupported for a delay that the engine cannot keep. After any
 	// other error each may have been stored. The topic is theirs, whatever their Topic says; it keeps nothing of ms.
 	Publish(ctx context.Context, topic string, ms []Message, delay time.Duration) error
 
@@ -46,15 +46,16 @@ type QueueConsumer interface {
 	// as ctx; other errors end the consumer.
 	Fetch(ctx context.Context, n int) ([]Received, error)
 
-	// Ack settles messages: the group does not get them again. It may be called for messages that are no longer this consumer's.
-	// After an error each may have been settled, or not.
+	// Ack settles messages: the group does not get them again, if it is still the group that it was. It may be called for messages
+	// that are no longer this consumer's. After an error each may have been settled, or not.
 	Ack(ctx context.Context, rs []Receipt) error
 
 	// Extend gives each message a fresh lease and returns which of them, in the order of rs, are still this consumer's: those
 	// that are not have been handed out again, or settled, or may be soon. After an error nothing is known.
 	Extend(ctx context.Context, rs []Receipt) ([]bool, error)
 
-	// Bury makes a dead letter of a message and settles it, both or neither, and once, whatever was lost before.
+	// Bury makes a dead letter of a message and settles it, both or neither, and once, whatever was lost before. For a message
+	// that is no longer this consumer's it may do nothing and return nil.
 	Bury(ctx context.Context, r Receipt, d DeadLetter) error
 
 	// Release gives messages back that no handler has seen, so that others get them soon, and does not count the delivery

@@ -3,7 +3,6 @@ package mempubsub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -21,15 +20,12 @@ const (
 	maxPartitions       = 256
 )
 
-// ErrFull reports that a topic keeps as many messages as it may; nothing was stored.
-var ErrFull = errors.New("mempubsub: the topic is full")
-
 // QueueOptions configure [NewQueue]. A nil *QueueOptions means the defaults.
 type QueueOptions struct {
 	// DedupeWindow is for how long IDs are remembered, 1 ms to 24 h. It defaults to 2 minutes.
 	DedupeWindow time.Duration
 	// Max is how many messages a topic keeps, 1 to 100,000,000: those that some group has not settled, all where there is no
-	// group, and delayed ones. It defaults to 1,000,000. Beyond it Publish returns ErrFull.
+	// group, and delayed ones. It defaults to 1,000,000. Beyond it Publish returns pubsub.ErrFull.
 	Max int
 	// Partitions is how many parts a topic has, up to 256. 0, the default, means that consumers share it.
 	Partitions int
@@ -145,7 +141,7 @@ func (q *Queue) Publish(ctx context.Context, name string, ms []pubsub.Message, d
 		kept += len(t.parts[i].log)
 	}
 	if kept+len(ms) > q.o.Max {
-		return fmt.Errorf("%w: %q keeps %d of %d messages", ErrFull, name, kept, q.o.Max)
+		return fmt.Errorf("%w: %q keeps %d of %d messages", pubsub.ErrFull, name, kept, q.o.Max)
 	}
 	for i := range ms {
 		if _, known := t.ids[ms[i].ID]; known {

@@ -42,12 +42,12 @@ func TestFull(t *testing.T) {
 		return q.Publish(t.Context(), "t", ms, 0)
 	}
 	require.NoError(t, publish("1"))
-	require.ErrorIs(t, publish("2", "3"), mempubsub.ErrFull)
+	require.ErrorIs(t, publish("2", "3"), pubsub.ErrFull)
 	require.NoError(t, publish("2"))
 	c, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 10, Lease: time.Minute})
 	require.NoError(t, err)
 	_, err = c.Fetch(t.Context(), 1)
 	require.NoError(t, err)
 	require.NoError(t, publish("3"), "one was handed out, and is the group's")
-	require.ErrorIs(t, publish("4"), mempubsub.ErrFull)
+	require.ErrorIs(t, publish("4"), pubsub.ErrFull)
 }

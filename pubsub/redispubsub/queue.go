@@ -3,7 +3,6 @@ package redispubsub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/url"
@@ -28,9 +27,6 @@ const (
 	maxErrorText = 64 << 10
 )
 
-// ErrQueueFull reports that a topic keeps as many messages as it may; nothing was stored.
-var ErrQueueFull = errors.New("redispubsub: the topic is full")
-
 // QueueOptions configure [NewQueue]. A nil *QueueOptions means the defaults.
 type QueueOptions struct {
 	// Prefix starts every key. It defaults to "concord:queue:".
@@ -43,7 +39,7 @@ type QueueOptions struct {
 	Partitions int
 	// MaxLen is how many messages a topic, or each partition of it, keeps, 1 to 100,000,000: those that some group has not settled,
 	// and all where there is no group. As many may be delayed. It defaults to 1,000,000. Beyond it Publish returns
-	// ErrQueueFull.
+	// pubsub.ErrFull.
 	MaxLen int
 	// MaxAge is for how long a topic keeps messages, 1 s or more. Older ones are dropped, also those that a group has not
 	// settled, when a consumer of any group looks or a topic is full, and some stay for longer. 0, the default, means for ever:

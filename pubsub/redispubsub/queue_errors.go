@@ -19,7 +19,7 @@ func queueFail(verb, topic string, err error) error {
 	case err == nil:
 		return nil
 	case queueSays(err, "FULL "):
-		err = fmt.Errorf("%w: %w", ErrQueueFull, err)
+		err = fmt.Errorf("%w: %w", pubsub.ErrFull, err)
 	case queueSays(err, "PARTITIONS "):
 		err = fmt.Errorf("%w: it has another number of partitions: %w", pubsub.ErrInvalid, err)
 	}
