@@ -16,6 +16,7 @@ import (
 	"github.com/concordkit/concord/examples/41-ring/rings"
 	"github.com/concordkit/concord/examples/51-breaker/breakers"
 	"github.com/concordkit/concord/examples/52-retry/retries"
+	"github.com/concordkit/concord/examples/61-pubsub/messages"
 )
 
 // A stop is one section's example.
@@ -38,6 +39,9 @@ var stops = []stop{
 		return breakers.Run(ctx, out, breakers.Options{})
 	}},
 	{"5.2 Retries", "examples/52-retry", retries.Shows, retries.Run},
+	{"6.1 Publish and subscribe", "examples/61-pubsub", messages.Shows, func(ctx context.Context, out io.Writer) error {
+		return messages.Run(ctx, out, messages.Options{})
+	}},
 }
 
 func main() {

@@ -20,8 +20,11 @@ func killed(ctx context.Context, out io.Writer, e engine, topic string) error {
 	p := newProcess(e.queue)
 	a, b := newWorker("A", p, events), newWorker("B", e.queue, events)
 	defer a.queue.Close(ctx)
-	a.die = func() {
-		<-p.settled // of order 1: else that would come again too
+	a.die = func(ctx context.Context) {
+		select {
+		case <-p.settled: // order 1: else that would come again too
+		case <-ctx.Done():
+		}
 		p.kill()
 	}
 	if _, err := a.start(ctx, topic); err != nil {

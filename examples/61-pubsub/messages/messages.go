@@ -19,6 +19,9 @@ const Shows = "a Bus loses what is not flushed and what came before; a Queue giv
 // patience is many times what the slowest engine takes, so that a server that is not there is an error.
 const patience = 30 * time.Second
 
+// manners is how long it may take to clean up.
+const manners = 5 * time.Second
+
 // orders is how many there are in each scene.
 const orders = 5
 
@@ -39,7 +42,9 @@ func Run(ctx context.Context, out io.Writer, o Options) (err error) {
 	defer e.close()
 	topic := "orders." + pubsub.NewID() // of this run alone
 	defer func() {
-		err = errors.Join(err, e.forget(context.WithoutCancel(ctx), topic))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manners)
+		defer cancel()
+		err = errors.Join(err, e.forget(ctx, topic))
 	}()
 	for i, s := range []struct {
 		title string
@@ -63,6 +68,5 @@ func Run(ctx context.Context, out io.Writer, o Options) (err error) {
 
 // order is a message that can be told apart.
 func order(n int) pubsub.Message {
-	id := fmt.Sprint("order ", n)
-	return pubsub.Message{ID: id, Data: []byte("a book")}
+	return pubsub.Message{ID: fmt.Sprint("order ", n), Data: []byte("a book")}
 }

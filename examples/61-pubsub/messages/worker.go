@@ -31,7 +31,7 @@ type worker struct {
 	queue  *pubsub.Queue
 	fixed  bool // it can bill the poison
 	events chan<- event
-	die    func() // at the fatal order, or nil
+	die    func(context.Context) // at the fatal order, or nil
 }
 
 func newWorker(name string, b pubsub.QueueBackend, events chan<- event) *worker {
@@ -55,7 +55,7 @@ func (w *worker) start(ctx context.Context, topic string) (*pubsub.Consumer, err
 func (w *worker) bill(ctx context.Context, d *pubsub.Delivery) error {
 	switch {
 	case w.die != nil && d.ID == fatal:
-		w.die()
+		w.die(ctx)
 		w.events <- event{d.ID, w.name + " is killed half-way", false}
 		<-ctx.Done() // the code after this place never runs in a process that is dead
 		return context.Cause(ctx)
