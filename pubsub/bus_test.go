@@ -290,3 +290,38 @@ func TestBusInput(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
+
+// A loop that breaks at a gap has lost nothing but what the gap tells.
+func TestBreakAtAGap(t *testing.T) {
+	bubble(t, func(t *testing.T, bus *pubsub.Bus) {
+		s := subscribe(t, bus, "t", &pubsub.SubscribeOptions{Buffer: 2})
+		send(t, bus, 1, 4)
+		for _, err := range s.All(t.Context()) {
+			require.ErrorIs(t, err, pubsub.ErrGap)
+			break
+		}
+		got, _ := read(s)
+		require.Equal(t, []string{"3", "4"}, got)
+	})
+}
+
+// A loop ends with its context, however many messages wait.
+func TestLoopEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T, bus *pubsub.Bus) {
+		s := subscribe(t, bus, "t", nil)
+		send(t, bus, 1, 100)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		n := 0
+		for _, err := range s.All(ctx) {
+			if err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+				break
+			}
+			n++
+			cancel()
+		}
+		require.Equal(t, 1, n)
+		require.Equal(t, 99, s.Pending())
+	})
+}

@@ -85,8 +85,9 @@ type ConsumeOptions struct {
 	// engine's Partitions. It defaults to Concurrency. Engines count a message as delivered when it gets here, whether a handler
 	// has seen it or not.
 	Prefetch int
-	// Deliveries is how often a message is tried, 1 to 1000, before it is a dead letter. It defaults to 5. One that was handed
-	// out twice as often without any word of how it ended, since its consumers died, is one too.
+	// Deliveries is how often a message is tried, 1 to 1000, before it is a dead letter. It defaults to 5. What a consumer that was
+	// drained has tried counts once. A message that was handed out twice as often and ten times more without any word of how it
+	// ended, since its consumers died, is a dead letter too.
 	Deliveries int
 	// Backoff are the pauses before the second delivery and so on, 0 to 24 h each; the last one repeats. Each is shortened by up
 	// to a half, at random. They default to 100 ms, 1 s, 5 s and 30 s. The messages stay here meanwhile, and those with the same
@@ -184,6 +185,7 @@ type flight struct {
 	cancel  context.CancelCauseFunc // of its handler, nil while there is none
 	timer   *time.Timer             // of its next delivery
 	gone    bool                    // it is not this consumer's any more
+	tried   bool                    // a handler has seen it here
 }
 
 // Consume hands the messages of topic to h, for group, until ctx ends, which drains it, or it cannot go on. All consumers of a group,
@@ -244,7 +246,7 @@ func (c *Consumer) Err() error {
 	}
 }
 
-// Pause stops taking messages; those that are here are handled still. Resume goes on.
+// Pause stops asking for messages; those that are here, or come with what was asked for before, are handled still. Resume goes on.
 func (c *Consumer) Pause() { c.setPaused(true) }
 
 // Resume ends Pause.
@@ -261,11 +263,18 @@ func (c *Consumer) setPaused(p bool) {
 // ConsumeOptions.Drain, and settles what they have done. It returns nil when all that is done, and the cause of ctx if that ends
 // first; then it goes on in the background.
 func (c *Consumer) Drain(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("%w: Drain with nil: want a context", ErrInvalid)
+	}
 	c.stopFetch(ErrClosed)
 	select {
 	case <-c.done:
-		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-c.done: // also where both have come
+		return nil
+	default:
 		return fmt.Errorf("pubsub: drain %q for %q: %w", c.topic, c.group, context.Cause(ctx))
 	}
 }
@@ -279,11 +288,9 @@ func (c *Consumer) change() {
 // run is the consumer's life.
 func (c *Consumer) run() {
 	defer close(c.done)
-	extending := make(chan struct{})
-	go func() {
-		defer close(extending)
-		c.extend()
-	}()
+	var leases sync.WaitGroup
+	leases.Go(c.extend)
+	leases.Go(c.expire)
 	err := c.take()
 	if cause := context.Cause(c.fetch); cause != nil {
 		err = cause
@@ -292,7 +299,7 @@ func (c *Consumer) run() {
 	c.err = fmt.Errorf("pubsub: consumer of %q for %q: %w", c.topic, c.group, err)
 	c.drain()
 	c.stopAll(ErrClosed)
-	<-extending
+	leases.Wait()
 	c.q.mu.Lock()
 	delete(c.q.consumers, c)
 	c.q.mu.Unlock()
@@ -340,10 +347,6 @@ func (c *Consumer) arrived(rs []Received) {
 	for _, r := range rs {
 		f := &flight{Received: r, attempt: r.Delivered, until: r.Asked.Add(c.o.Lease)}
 		c.flights[f] = struct{}{}
-		if r.Delivered > 2*c.o.Deliveries {
-			go c.bury(f, errNoOutcome)
-			continue
-		}
 		if line, busy := c.lines[f.Key]; busy && c.ordered(f) {
 			c.lines[f.Key] = append(line, f)
 			continue
@@ -356,6 +359,9 @@ func (c *Consumer) arrived(rs []Received) {
 }
 
 var errNoOutcome = errors.New("its consumers died, or were cut off, each time")
+
+// noOutcome reports whether a message was handed out so often without a word of how it ended that no handler should see it again.
+func (c *Consumer) noOutcome(f *flight) bool { return !f.tried && f.Delivered > 2*c.o.Deliveries+10 }
 
 func (c *Consumer) ordered(f *flight) bool { return f.Key != "" && !c.o.Unordered }
 
@@ -417,7 +423,11 @@ func (c *Consumer) call(f *flight) (err error) {
 		c.mu.Unlock()
 		return ErrLost
 	}
-	f.cancel = cancel
+	if c.noOutcome(f) {
+		c.mu.Unlock()
+		return errNoOutcome
+	}
+	f.cancel, f.tried = cancel, true
 	c.mu.Unlock()
 	d := &Delivery{
 		Message: f.Message, Group: c.group, Attempt: f.attempt, Published: f.Published, Token: f.Token, Partition: f.Partition,
@@ -447,7 +457,11 @@ func (c *Consumer) finish(f *flight, err error) {
 		c.ack(f)
 	case gone:
 		c.leave(f)
-	case isDead || f.attempt >= c.o.Deliveries:
+	case err == errNoOutcome || isDead:
+		c.bury(f, err)
+	case c.work.Err() != nil: // it was told to end, which says nothing of the message
+		c.leave(f)
+	case f.attempt >= c.o.Deliveries:
 		c.bury(f, err)
 	case isLater:
 		c.again(f, max(l.d, 0))
@@ -459,12 +473,11 @@ func (c *Consumer) finish(f *flight, err error) {
 // again delivers the message once more after d. It stays here meanwhile, and its key with it, unless the consumer is about to end.
 func (c *Consumer) again(f *flight, d time.Duration) {
 	c.mu.Lock()
-	if c.draining {
-		c.mu.Unlock()
-		c.release([]*flight{f})
+	defer c.mu.Unlock()
+	if c.draining { // it is not released, which would forget that it has failed: Close lets it go
+		c.remove(f)
 		return
 	}
-	defer c.mu.Unlock()
 	f.attempt++
 	f.timer = time.AfterFunc(d, func() {
 		c.mu.Lock()
@@ -582,7 +595,7 @@ func (c *Consumer) bury(f *flight, cause error) {
 		c.mu.Lock()
 		gone := f.gone
 		c.mu.Unlock()
-		if gone || !sleep(c.settle, pause) {
+		if gone || c.work.Err() != nil || !sleep(c.settle, pause) {
 			break // whoever has it next will
 		}
 	}
@@ -601,17 +614,11 @@ func (c *Consumer) release(fs []*flight) {
 	}
 }
 
-// extend keeps the leases of all that is here. It gives up what has not been extended for so long that another try would come too
-// late: one that begins a third of the lease after the last good one, and takes a quarter, leaves room for one more.
+// extend keeps the leases of all that is here: every third of a lease, and soon again where that has failed.
 func (c *Consumer) extend() {
-	every := time.NewTicker(c.o.Lease / 3)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-		case <-c.settle.Done():
-			return
-		}
+	next := c.o.Lease / 3
+	for sleep(c.settle, next) {
+		next = c.o.Lease / 3
 		c.mu.Lock()
 		fs := slices.Collect(maps.Keys(c.flights))
 		fs = slices.DeleteFunc(fs, func(f *flight) bool { return f.gone })
@@ -623,12 +630,31 @@ func (c *Consumer) extend() {
 		ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/4)
 		kept, err := c.c.Extend(ctx, receipts(fs))
 		cancel()
+		if err != nil {
+			next = c.o.Lease / margin
+			continue
+		}
 		c.mu.Lock()
 		for i, f := range fs {
-			switch {
-			case err == nil && i < len(kept) && kept[i]:
+			if i < len(kept) && kept[i] {
 				f.until = asked.Add(c.o.Lease)
-			case err == nil || time.Until(f.until) < c.o.Lease/3:
+			} else {
+				c.lose(f)
+			}
+		}
+		c.mu.Unlock()
+	}
+}
+
+// margin is the part of a lease that a handler has to end in before others can have its message.
+const margin = 12
+
+// expire gives up what has not been extended in time, whatever Extend is doing.
+func (c *Consumer) expire() {
+	for sleep(c.settle, c.o.Lease/margin) {
+		c.mu.Lock()
+		for f := range c.flights {
+			if time.Until(f.until) < 2*c.o.Lease/margin { // it is looked at again a margin later
 				c.lose(f)
 			}
 		}
@@ -666,9 +692,7 @@ func (c *Consumer) drain() {
 	fs := c.ready
 	for f := range c.flights {
 		if f.timer != nil {
-			f.timer.Stop()
-			f.timer = nil
-			fs = append(fs, f)
+			c.remove(f) // as in again
 		}
 	}
 	for key, line := range c.lines {

@@ -51,7 +51,7 @@
 //
 // What Publish's nil means is the engine's [Durability]; after an error, publish the same messages with the same IDs again. A message
 // is handed out until a handler has returned nil for it, or it has become a dead letter: after [ConsumeOptions.Deliveries] failures
-// that a handler saw, by [Dead], or when it was handed out twice as often and its consumers died each time. So a handler
+// that a handler saw, by [Dead], or when it was handed out twice as often and ten times more and its consumers died each time. So a handler
 // may see a message more than once, and has to bear that: see [Once], and [Delivery] for its Token. A message is not handled
 // twice at once, unless its consumer was paused or cut off for longer than its lease; a consumer that is cut off tells its handlers
 // before.

@@ -215,8 +215,12 @@ func (s *Subscription) stop(cause error) { s.cancel(cause) }
 func (s *Subscription) drained(ctx context.Context) error {
 	select {
 	case <-s.empty:
-		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-s.empty: // also where both have come
+		return nil
+	default:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,6 +235,9 @@ func (s *Subscription) drained(ctx context.Context) error {
 // Drain ends the subscription at the engine, and waits until its loops have had what was buffered, or ctx ends. They end with
 // [ErrClosed].
 func (s *Subscription) Drain(ctx context.Context) error {
+	if ctx == nil {
+		return fmt.Errorf("%w: Drain with nil: want a context", ErrInvalid)
+	}
 	s.stop(ErrClosed)
 	if err := s.drained(ctx); err != nil {
 		return fmt.Errorf("pubsub: drain: %w", err)
@@ -256,10 +263,14 @@ func (s *Subscription) All(ctx context.Context) iter.Seq2[Message, error] {
 			case err != nil:
 				yield(Message{}, err)
 				return
-			case it.gap != nil && !yield(Message{}, it.gap):
-				return
-			case ok && !yield(it.m, nil):
-				return
+			case it.gap != nil:
+				if !yield(Message{}, it.gap) {
+					return
+				}
+			case ok:
+				if !yield(it.m, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -270,6 +281,10 @@ func (s *Subscription) next(ctx context.Context) (it item, ok bool, err error) {
 	for {
 		s.mu.Lock()
 		switch {
+		case ctx.Err() != nil:
+			err = fmt.Errorf("pubsub: %w", context.Cause(ctx))
+		case s.buf.n > 0 && s.buf.items[s.buf.head].gap != nil: // by itself, so that a loop may break there
+			it.gap, s.buf.items[s.buf.head].gap = s.buf.items[s.buf.head].gap, nil
 		case s.buf.n > 0:
 			it, ok = s.buf.pop(), true
 		case s.buf.gap != nil:

@@ -78,6 +78,7 @@ func natsShort(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestNATSQueueLostPublishAck(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -187,6 +188,7 @@ func natsSet(t *testing.T, c *natsserver.Cluster, o *natspubsub.QueueOptions, lo
 }
 
 func TestNATSQueueRestart(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 4} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -207,6 +209,7 @@ func TestNATSQueueRestart(t *testing.T) {
 }
 
 func TestNATSQueueLeaderCutOff(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 3)
 	o := &natspubsub.QueueOptions{Replicas: 3}
@@ -223,6 +226,7 @@ func TestNATSQueueLeaderCutOff(t *testing.T) {
 }
 
 func TestNATSQueueConsumerDies(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 4} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -258,6 +262,7 @@ func TestNATSQueueConsumerDies(t *testing.T) {
 }
 
 func TestNATSQueueBlackHole(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -305,6 +310,7 @@ func TestNATSQueueBlackHole(t *testing.T) {
 }
 
 func TestNATSQueueDeletedUnderIt(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 2} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -336,6 +342,7 @@ func TestNATSQueueDeletedUnderIt(t *testing.T) {
 }
 
 func TestNATSQueueSettingsAreChecked(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	js := natsStream(t, c.Dial(t))
@@ -386,6 +393,7 @@ func TestNATSQueueSettingsAreChecked(t *testing.T) {
 
 // A handler that takes several leases runs once, also while others look for work.
 func TestNATSQueueLongHandler(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	var mu sync.Mutex
@@ -413,6 +421,7 @@ func TestNATSQueueLongHandler(t *testing.T) {
 
 // A letter is made once, whatever was lost, and also when a Bury that was sent before comes after its redrive.
 func TestNATSQueueBuryAnswerLost(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -454,6 +463,7 @@ func TestNATSQueueBuryAnswerLost(t *testing.T) {
 
 // What is delayed outlives the server.
 func TestNATSQueueDelayOverRestart(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	q := natsQueue(t, c, nil, nil)

@@ -111,6 +111,7 @@ func loadRedisQueueScripts(t *testing.T, q pubsub.QueueBackend) {
 }
 
 func TestRedisQueueLostAnswers(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for name, mod := range map[string]func(*redis.Options){"as it is": nil, "with deadlines": stores.Heedful} {
@@ -151,6 +152,7 @@ func TestRedisQueueLostAnswers(t *testing.T) {
 // Answers to fetches are lost: what was in them comes again long before its lease ends, and with partitions each key
 // stays in order.
 func TestRedisQueueLostFetches(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -234,6 +236,7 @@ func (l *ledger) missing() []string {
 }
 
 func TestRedisQueueLedger(t *testing.T) {
+	soak(t)
 	l := newLedger()
 	l.add(l.acked, "a")
 	l.add(l.acked, "b")
@@ -304,6 +307,7 @@ func storm(t *testing.T, connect func() pubsub.QueueBackend, befall func()) *led
 }
 
 func TestRedisQueueServerRestarts(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 3} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -317,6 +321,7 @@ func TestRedisQueueServerRestarts(t *testing.T) {
 }
 
 func TestRedisQueueServerPaused(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	l := storm(t, func() pubsub.QueueBackend { return redispubsub.NewQueue(s.Dial(t, nil), nil) }, func() {
@@ -329,6 +334,7 @@ func TestRedisQueueServerPaused(t *testing.T) {
 
 // A failover may lose what was acknowledged. Consumers and publishers go on after it.
 func TestRedisQueueFailover(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	redisserver.Require(t)
 	r := redisserver.StartReplicated(t)
@@ -372,6 +378,7 @@ func TestRedisQueueFailover(t *testing.T) {
 }
 
 func TestRedisQueueConsumerDies(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -409,6 +416,7 @@ func TestRedisQueueConsumerDies(t *testing.T) {
 
 // A consumer that is cut off for longer than its lease hears that it has lost what it had, and goes on when it is back.
 func TestRedisQueueBlackHole(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for name, mod := range map[string]func(*redis.Options){"as it is": nil, "with deadlines": stores.Heedful} {
@@ -462,6 +470,7 @@ func receive[T any](t *testing.T, ch <-chan T) T {
 }
 
 func TestRedisQueueLongHandlers(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -498,6 +507,7 @@ func TestRedisQueueLongHandlers(t *testing.T) {
 }
 
 func TestRedisQueueDataLost(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	admin := s.Dial(t, nil)
@@ -543,6 +553,7 @@ func TestRedisQueueDataLost(t *testing.T) {
 }
 
 func TestRedisQueueKeepsWhatSomeGroupHasNotSettled(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -570,6 +581,7 @@ func TestRedisQueueKeepsWhatSomeGroupHasNotSettled(t *testing.T) {
 }
 
 func TestRedisQueueMaxAge(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{MaxLen: 200, MaxAge: time.Second})
@@ -586,6 +598,7 @@ func TestRedisQueueMaxAge(t *testing.T) {
 }
 
 func TestRedisQueueFullServer(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -610,6 +623,7 @@ func TestRedisQueueFullServer(t *testing.T) {
 
 // Consumers of a group may have leases of different lengths: each message has that of whoever has it.
 func TestRedisQueueLeasesDiffer(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), nil)
@@ -623,6 +637,7 @@ func TestRedisQueueLeasesDiffer(t *testing.T) {
 }
 
 func TestRedisQueueForgetsConsumers(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -643,6 +658,7 @@ func TestRedisQueueForgetsConsumers(t *testing.T) {
 }
 
 func TestRedisQueueChecksPartitions(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	four := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{Partitions: 4})
@@ -658,6 +674,7 @@ func TestRedisQueueChecksPartitions(t *testing.T) {
 // A newcomer gets its share of partitions from owners that are never idle, and what one consumer is handling is not handed to the
 // next one.
 func TestRedisQueuePartitionsMove(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{Partitions: 5})
@@ -744,6 +761,7 @@ func TestRedisQueuePartitionsMove(t *testing.T) {
 }
 
 func TestRedisQueueUserMayNot(t *testing.T) {
+	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	admin := s.Dial(t, nil)
