@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 
@@ -14,18 +13,17 @@ import (
 
 // call is one call of RoundTrip.
 type call struct {
-	t      *Transport
-	r      *http.Request // of the caller
-	header http.Header   // of the attempts
-	body   io.ReadCloser // of the first attempt
-	again  func() (io.ReadCloser, error)
-	once   bool           // the request cannot be sent again
-	resp   *http.Response // of the last attempt
-	err    error          // of the last attempt
+	t     *Transport
+	r     *http.Request // of the caller
+	body  io.ReadCloser // of the first attempt
+	again func() (io.ReadCloser, error)
+	once  bool           // the request cannot be sent again
+	resp  *http.Response // of the last attempt
+	err   error          // of the last attempt
 }
 
 func (t *Transport) call(r *http.Request) (call, error) {
-	c := call{t: t, r: r, header: unkeyed(r.Header), body: r.Body, again: r.GetBody, once: r.Method == http.MethodConnect}
+	c := call{t: t, r: r, body: r.Body, again: r.GetBody, once: r.Method == http.MethodConnect}
 	if c.once || bodyless(r) || r.GetBody != nil {
 		return c, nil
 	}
@@ -56,7 +54,7 @@ func (c *call) attempt(ctx context.Context, n int) error {
 		err = errors.New("httpretry: Base returned neither a response nor an error")
 	}
 	if l != nil {
-		err = l.loosen(c.r.Context(), resp, err)
+		err = l.loosen(resp, err)
 	}
 	if c.err = err; err != nil {
 		return c.failed(err)
@@ -72,13 +70,12 @@ func (c *call) attempt(ctx context.Context, n int) error {
 func (c *call) request(ctx context.Context, n int) (*http.Request, *leash) {
 	var l *leash
 	if timed(ctx, c.r.Context()) {
-		l = hold(ctx)
+		l = hold(ctx, c.r.Context())
 		ctx = l
 	}
 	r := c.r.WithContext(ctx)
-	r.Header, r.GetBody = c.header, c.again
+	r.Header, r.GetBody = unkeyed(c.r.Header.Clone()), c.again // each has its own, should Base write into it
 	if name := c.t.o.AttemptHeader; n > 1 && name != "" {
-		r.Header = maps.Clone(c.header)
 		if r.Header == nil {
 			r.Header = http.Header{}
 		}
@@ -156,7 +153,7 @@ func (c *call) result(err error) (*http.Response, error) {
 	if !ok {
 		return nil, err
 	}
-	return nil, &failure{gaveUp}
+	return nil, &failure{gaveUp, c.r.Context().Err()}
 }
 
 // discard frees the connection of the last response.

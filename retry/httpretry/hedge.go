@@ -91,6 +91,6 @@ func keepResponse(r *http.Response, release context.CancelFunc) *http.Response {
 		release()
 		return r
 	}
-	r.Body = leashed(r.Body, func() bool { return true }, func(error) { release() })
+	r.Body = leashed(r.Body, release)
 	return r
 }

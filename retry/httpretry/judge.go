@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/concordkit/concord/retry"
@@ -49,13 +50,19 @@ func (e *StatusError) Error() string { return fmt.Sprintf("httpretry: status %d"
 func (e *StatusError) NotApplied() bool { return e.Applied == retry.NotApplied }
 
 // failure is how a policy gives up, as callers of net/http expect errors to be.
-type failure struct{ gaveUp *retry.Error }
+type failure struct {
+	gaveUp *retry.Error
+	ended  error // of the caller's context
+}
 
 func (f *failure) Error() string { return f.gaveUp.Error() }
 func (f *failure) Unwrap() error { return f.gaveUp }
 
-// Timeout is what [net/url.Error] looks for.
+// Timeout is what [net/url.Error] looks for. A caller who leaves after an attempt that timed out has not timed out.
 func (f *failure) Timeout() bool {
+	if f.gaveUp.Stop == retry.ContextEnded {
+		return f.ended == context.DeadlineExceeded
+	}
 	t, ok := errors.AsType[interface {
 		error
 		Timeout() bool
@@ -78,25 +85,36 @@ func idempotent(r *http.Request) bool {
 	return keyed(r)
 }
 
-// notApplied reports whether err proves that the request was not applied. What the error says of itself comes first.
+// notApplied reports whether err proves that the request was not applied. What an error says of itself is believed before what
+// lies below it. Of errors that are joined each must prove it.
 func notApplied(err error) bool {
-	if e, ok := errors.AsType[interface {
-		error
-		UnknownOutcome() bool
-	}](err); ok && e.UnknownOutcome() {
+	if _, says := err.(interface{ NotApplied() bool }); says {
+		return retry.AppliedOf(err) == retry.NotApplied
+	}
+	if unsent(err) {
+		return retry.AppliedOf(&unsentError{err}) == retry.NotApplied // unless somebody says that the outcome is unknown
+	}
+	if e, ok := err.(interface{ UnknownOutcome() bool }); ok && e.UnknownOutcome() {
 		return false
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		NotApplied() bool
-	}](err); ok {
-		return e.NotApplied()
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return notApplied(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		errs := e.Unwrap()
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !notApplied(err) })
 	}
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
-		return true
+	return false
+}
+
+// unsent reports whether err itself, whatever it wraps, is that of a connection that was not made or a stream that was refused.
+func unsent(err error) bool {
+	if e, ok := err.(*net.OpError); ok {
+		return e.Op == "dial"
 	}
-	e, ok := errors.AsType[streamError](err)
-	return ok && e.Code == refusedStream
+	var e streamError
+	as, ok := err.(interface{ As(any) bool })
+	return ok && as.As(&e) && e.Code == refusedStream
 }
 
 // streamError has the fields of HTTP/2's own error, which gives itself to any type of that shape (golang/go#53896).

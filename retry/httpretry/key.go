@@ -12,7 +12,7 @@ var keyNames = [...]string{"Idempotency-Key", "X-Idempotency-Key"}
 func keyed(r *http.Request) bool {
 	for name, values := range r.Header {
 		for _, key := range keyNames {
-			if strings.EqualFold(name, key) && len(values) > 0 && values[0] != "" {
+			if strings.EqualFold(name, key) && filled(values) {
 				return true
 			}
 		}
@@ -20,19 +20,20 @@ func keyed(r *http.Request) bool {
 	return false
 }
 
-// unkeyed returns h, or a copy of it with the names of keys in lower case if it has any.
+func filled(values []string) bool { return len(values) > 0 && values[0] != "" }
+
+// unkeyed turns the names of keys in h into lower case, and returns h. Of a key in both cases it keeps the one that is not
+// empty.
 func unkeyed(h http.Header) http.Header {
-	copied := false
 	for _, key := range keyNames {
 		values, ok := h[key]
 		if !ok {
 			continue
 		}
-		if !copied {
-			h, copied = h.Clone(), true
-		}
 		delete(h, key)
-		h[strings.ToLower(key)] = values
+		if low := strings.ToLower(key); filled(values) || !filled(h[low]) {
+			h[low] = values
+		}
 	}
 	return h
 }
