@@ -8,6 +8,7 @@ import (
 	"github.com/concordkit/concord/internal/benchmarks/electionbench"
 	"github.com/concordkit/concord/internal/benchmarks/fleetbench"
 	"github.com/concordkit/concord/internal/benchmarks/lockbench"
+	"github.com/concordkit/concord/internal/benchmarks/pubsubbench"
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
 	"github.com/concordkit/concord/internal/benchmarks/retrybench"
 	"github.com/concordkit/concord/internal/benchmarks/ringbench"
@@ -28,6 +29,7 @@ var concepts = []concept{
 	{"ring", ringbench.Measure},
 	{"breaker", both(breakerbench.Measure, fleetbench.Measure)},
 	{"retry", retrybench.Measure},
+	{"pubsub", pubsubbench.Measure},
 }
 
 func indexOf(name string) int {
