@@ -113,7 +113,7 @@ func watermillGoChannel(ctx context.Context) (*flow, error) {
 
 // watermillFlow subscribes and acknowledges each message.
 func watermillFlow(ctx context.Context, name string, p message.Publisher, s message.Subscriber, close func()) (*flow, error) {
-	ms, err := s.Subscribe(ctx, "bench")
+	ms, err := s.Subscribe(ctx, "watermill")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -126,7 +126,7 @@ func watermillFlow(ctx context.Context, name string, p message.Publisher, s mess
 	}()
 	return &flow{name, func(n int) error {
 		for range n {
-			if err := p.Publish("bench", message.NewMessage(watermill.NewUUID(), payload)); err != nil {
+			if err := p.Publish("watermill", message.NewMessage(watermill.NewUUID(), payload)); err != nil {
 				return err
 			}
 		}
@@ -167,11 +167,15 @@ func (s *servers) watermillOnNATS(ctx context.Context, name string, js wmnats.Je
 		return nil, err
 	}
 	codec := new(wmnats.NATSMarshaler)
-	p, err := wmnats.NewPublisherWithNatsConn(nc, wmnats.PublisherPublishConfig{Marshaler: codec, JetStream: js}, watermill.NopLogger{})
+	p, err := wmnats.NewPublisherWithNatsConn(nc, wmnats.PublisherPublishConfig{
+		Marshaler: codec, SubjectCalculator: wmnats.DefaultSubjectCalculator, JetStream: js,
+	}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
 	}
-	sub, err := wmnats.NewSubscriberWithNatsConn(nc, wmnats.SubscriberSubscriptionConfig{Unmarshaler: codec, JetStream: js}, watermill.NopLogger{})
+	sub, err := wmnats.NewSubscriberWithNatsConn(nc, wmnats.SubscriberSubscriptionConfig{
+		Unmarshaler: codec, SubjectCalculator: wmnats.DefaultSubjectCalculator, JetStream: js,
+	}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
 	}
