@@ -2,6 +2,7 @@ package httpretry
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,15 +12,19 @@ import (
 const (
 	// What is drained keeps the connection. A longer body costs more than a new one, and so does a slow one.
 	drainLimit = 64 << 10
-	drainTime  = time.Second
+	drainTime  = 100 * time.Millisecond // it is time of the next attempt
 )
 
 func bodyless(r *http.Request) bool { return r.Body == nil || r.Body == http.NoBody }
 
 // buffer reads up to limit bytes of body. It returns a body that has all of it and, if that is no more, what makes more
 // of them. The error is that of reading.
-func buffer(body io.ReadCloser, limit int64) (io.ReadCloser, func() (io.ReadCloser, error), error) {
+func buffer(ctx context.Context, body io.ReadCloser, limit int64) (io.ReadCloser, func() (io.ReadCloser, error), error) {
+	stop := context.AfterFunc(ctx, func() { _ = body.Close() }) // ends a read that hangs, where the body heeds that
 	kept, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if !stop() {
+		return nil, nil, fmt.Errorf("httpretry: read the body: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		_ = body.Close()
 		return nil, nil, fmt.Errorf("httpretry: read the body: %w", err)

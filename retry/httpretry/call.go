@@ -32,7 +32,7 @@ func (t *Transport) call(r *http.Request) (call, error) {
 		return c, nil
 	}
 	var err error
-	c.body, c.again, err = buffer(r.Body, t.o.MaxBuffer)
+	c.body, c.again, err = buffer(r.Context(), r.Body, t.o.MaxBuffer)
 	c.once = c.again == nil
 	return c, err
 }

@@ -18,9 +18,10 @@
 //
 //   - GET, HEAD, OPTIONS, TRACE, PUT and DELETE are idempotent, and so is a request with an Idempotency-Key or
 //     X-Idempotency-Key that is not empty. [Options.Idempotent] says otherwise.
-//   - Other requests are repeated where the first was provably not applied: the connection could not be made, the stream
-//     was refused by an HTTP/2 server, the error says so itself, such as that of an open circuit breaker, or the status
-//     proves it.
+//   - Other requests are repeated where the first was provably not applied: the server could not be dialled, the stream was
+//     refused by an HTTP/2 server, the error says so itself, such as that of an open circuit breaker, or the status is 425 or 429.
+//     Of errors that are joined, each has to prove it. A proxy that could not connect, and a handshake that was cut, prove
+//     nothing here, and neither does any error where Base follows redirects by itself: then give it no such requests.
 //   - CONNECT is sent once, and so is a body that cannot be sent again: one without Request.GetBody that does not fit
 //     into [Options.MaxBuffer].
 //
@@ -29,7 +30,7 @@
 // # What the caller gets
 //
 // The last response, whole and readable, also where it is a failure that nobody repeats any more; earlier ones are
-// drained, up to 64 KiB and for 1 s, and closed before the next attempt. Only where the context of the request ends
+// drained, up to 64 KiB and for 100 ms, and closed before the next attempt. Only where the context of the request ends
 // between two attempts the response, which can no longer be read, gives way to an error that wraps a [*StatusError].
 // Without a response the error wraps a [*retry.Error] with the last error of Base in its tree.
 //
@@ -39,6 +40,10 @@
 // The caller's request is not changed; Base gets copies of it.
 //
 // # Limits
+//
+// A failed response keeps its connection while the policy waits, since it may be the last one: with few connections per host
+// and long waits, other requests wait too. What is read into Options.MaxBuffer is read before the first attempt, and an error of
+// it comes back as it is.
 //
 // The deprecated Request.Cancel is looked at between the attempts, but does not cut short the wait for one. Use contexts.
 //

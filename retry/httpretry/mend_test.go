@@ -15,6 +15,7 @@ import (
 
 	"github.com/concordkit/concord/breaker"
 	"github.com/concordkit/concord/retry"
+	"github.com/concordkit/concord/retry/httpretry"
 )
 
 // Joined errors stand for several sendings of the request.
@@ -121,5 +122,19 @@ func TestLeavingIsNoTimeout(t *testing.T) {
 		failed, ok := errors.AsType[*url.Error](err)
 		require.True(t, ok)
 		require.False(t, failed.Timeout())
+	})
+}
+
+// A body that never comes holds the request no longer than its context.
+func TestBufferEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		defer w.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://host", r)
+		require.NoError(t, err)
+		_, err = transport(t, nil, &retry.Options{}, &httpretry.Options{MaxBuffer: 1 << 20}).RoundTrip(req)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
