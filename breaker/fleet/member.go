@@ -96,7 +96,8 @@ type order struct {
 	ctx    context.Context
 	reason string
 	d      time.Duration // to open it for, 0 to close it
-	done   chan struct{}
+	done   chan struct{} // closed when it is decided
+	obeyed bool          // after done
 
 	generation uint64 // that it has closed
 }
@@ -114,15 +115,17 @@ func (m *Member) order(ctx context.Context, verb string, o *order) error {
 	case <-m.life.Done():
 		return fail(errLeft)
 	}
+	// Whether it was in time the member decides: what is told here is what it does.
+	defer context.AfterFunc(ctx, m.notify)()
 	select {
 	case <-o.done:
-		return nil
-	case <-ctx.Done():
-		m.notify() // nobody waits any more
-		return fail(context.Cause(ctx))
 	case <-m.life.Done():
 		return fail(errLeft)
 	}
+	if !o.obeyed {
+		return fail(context.Cause(ctx))
+	}
+	return nil
 }
 
 // obey takes an order.
@@ -131,7 +134,7 @@ func (h *helm) obey(o *order) {
 	case o.d > 0:
 		h.trips = append(h.trips, o)
 	case h.cur == nil:
-		close(o.done)
+		o.over(true)
 	default:
 		o.generation = h.cur.Generation
 		h.restores = append(h.restores, o)
@@ -155,9 +158,12 @@ func (h *helm) steerOrders() {
 	}
 }
 
-func (o *order) over(done bool) bool {
-	if done {
-		close(o.done)
+// over decides the order if it was obeyed, or nobody waits any more, and reports whether it is decided.
+func (o *order) over(obeyed bool) bool {
+	if !obeyed && o.ctx.Err() == nil {
+		return false
 	}
-	return done || o.ctx.Err() != nil
+	o.obeyed = obeyed
+	close(o.done)
+	return true
 }
