@@ -102,9 +102,9 @@ const settle = 30 * time.Millisecond
 // onEach runs a test on every engine. Redis has a stand-in where it is not installed.
 func onEach(t *testing.T, test func(t *testing.T, e engine)) {
 	on(t, map[string]func(t *testing.T) engine{
-		"redis": func(t *testing.T) engine { return redisEngine{Server: redisserver.StartOrMini(t)} },
+		"redis": func(t *testing.T) engine { return redisEngine{Server: realRedis(t)} },
 		"redis with deadlines": func(t *testing.T) engine {
-			return redisEngine{Server: redisserver.StartOrMini(t), mod: func(o *redis.Options) { o.ContextTimeoutEnabled = true }}
+			return redisEngine{Server: realRedis(t), mod: func(o *redis.Options) { o.ContextTimeoutEnabled = true }}
 		},
 		"redis cluster": func(t *testing.T) engine { redisserver.Require(t); return clusterEngine{redisserver.StartCluster(t)} },
 		"redis sentinel": func(t *testing.T) engine {
@@ -149,6 +149,13 @@ func subscribe(t *testing.T, bus *pubsub.Bus, pattern string, o *pubsub.Subscrib
 	s, err := bus.Subscribe(t.Context(), pattern, o)
 	require.NoError(t, err)
 	return s
+}
+
+// realRedis starts a server. The stand-in matches some glob patterns in its own way.
+func realRedis(t *testing.T) *redisserver.Server {
+	t.Helper()
+	redisserver.Require(t)
+	return redisserver.Start(t)
 }
 
 // soak leaves out a test of queues under faults, unless CONCORD_TRIALS is set, as by `make soak`: together they take minutes, with
