@@ -21,7 +21,8 @@
 // voters takes the lease "open", and every member that sees it holds its breaker open, those that join later too. A member
 // whose network is bad but whose fellows are well opens only its own.
 //
-// When the open time is over, the members that have calls to make ask for the lease "probe". The one that gets it lets
+// When the open time is over, the members that have calls to make ask for the lease "probe": the first call after it is refused
+// as well, since it is what makes its member ask. The one that gets it lets
 // through its next call, the calls of one half-open state if Options.Probes is more than 1. If that succeeds, the fleet
 // closes; if not, the next period begins, with twice the open time up to the breaker's MaxOpenFor. So there is one probe in a
 // period, whatever the number of members, as long as no lease expires and the one that probes stays.
