@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,23 +28,27 @@ type Consumer struct {
 	err       error // after done
 
 	mu       sync.Mutex
-	flights  map[*flight]struct{} // all messages that are here
+	flights  []*flight            // all messages that are here
 	lines    map[string][]*flight // by key, what waits for the first one
 	ready    []*flight            // what could run, if there were not too many that do
 	running  int
 	paused   bool
 	draining bool
-	changed  chan struct{} // closed and replaced when there is room, or less to do
-	acks     []Receipt
-	acking   bool // a goroutine is at it
+	changed  chan struct{} // closed when there is room, or less to do, nil while nobody waits for that
+	acks     []Receipt     // what is to be settled
+	acking   int           // how many are being settled
+	ackNow   chan struct{} // has one when there are acks that should not wait
 }
 
 // flight is a message that is here.
 type flight struct {
 	Received
+	at      int // its place in flights
+	here    bool
 	attempt int
 	until   time.Time               // the end of the lease
-	cancel  context.CancelCauseFunc // of its handler, nil while there is none
+	ctx     context.Context         // of its handler
+	cancel  context.CancelCauseFunc // of that, nil while there is none
 	timer   *time.Timer             // of its next delivery
 	gone    bool                    // it is not this consumer's any more
 	tried   bool                    // a handler has seen it here
@@ -74,8 +79,7 @@ func (q *Queue) Consume(ctx context.Context, topic, group string, h Handler, o *
 	}
 	c := &Consumer{
 		q: q, topic: topic, group: group, h: h, o: filled, c: qc,
-		flights: map[*flight]struct{}{}, lines: map[string][]*flight{},
-		changed: make(chan struct{}), done: make(chan struct{}),
+		lines: map[string][]*flight{}, ackNow: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	values := context.WithoutCancel(ctx)
 	c.settle, c.stopAll = context.WithCancelCause(values)
@@ -142,16 +146,27 @@ func (c *Consumer) Drain(ctx context.Context) error {
 
 // change tells whoever waits for room or the end. The caller holds c.mu.
 func (c *Consumer) change() {
-	close(c.changed)
-	c.changed = make(chan struct{})
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// change's next call closes what watch returns. The caller holds c.mu.
+func (c *Consumer) watch() <-chan struct{} {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return c.changed
 }
 
 // run is the consumer's life.
 func (c *Consumer) run() {
 	defer close(c.done)
-	var leases sync.WaitGroup
-	leases.Go(c.extend)
-	leases.Go(c.expire)
+	var helpers sync.WaitGroup
+	helpers.Go(c.extend)
+	helpers.Go(c.expire)
+	helpers.Go(c.sendAcks)
 	err := c.take()
 	if cause := context.Cause(c.fetch); cause != nil {
 		err = cause
@@ -160,7 +175,7 @@ func (c *Consumer) run() {
 	c.err = fmt.Errorf("pubsub: consumer of %q for %q: %w", c.topic, c.group, err)
 	c.drain()
 	c.stopAll(ErrClosed)
-	leases.Wait()
+	helpers.Wait()
 	c.q.mu.Lock()
 	delete(c.q.consumers, c)
 	c.q.mu.Unlock()
@@ -185,14 +200,13 @@ func (c *Consumer) take() error {
 func (c *Consumer) room() (int, error) {
 	for {
 		c.mu.Lock()
-		n, changed := c.o.Prefetch-len(c.flights), c.changed
-		if c.paused || len(c.acks) > c.o.Prefetch+1000 { // an engine that is too slow with acks
-			n = 0
-		}
-		c.mu.Unlock()
+		n := c.free()
 		if n > 0 {
+			c.mu.Unlock()
 			return n, nil
 		}
+		changed := c.watch()
+		c.mu.Unlock()
 		select {
 		case <-changed:
 		case <-c.fetch.Done():
@@ -201,18 +215,34 @@ func (c *Consumer) room() (int, error) {
 	}
 }
 
+// free returns for how many messages there is room, 0 also where it is too early to ask: while handlers have enough to do, one request is for
+// a quarter of all. The caller holds c.mu.
+func (c *Consumer) free() int {
+	n := c.o.Prefetch - len(c.flights)
+	switch {
+	case c.paused, len(c.acks)+c.acking > c.o.Prefetch+1000: // an engine that is too slow with acks
+		return 0
+	case len(c.ready) >= c.o.Concurrency && 4*n < c.o.Prefetch:
+		return 0
+	}
+	return n
+}
+
 // arrived takes messages that were handed out.
 func (c *Consumer) arrived(rs []Received) {
+	fs := make([]flight, len(rs))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range rs {
-		f := &flight{Received: r, attempt: r.Delivered, until: r.Asked.Add(c.o.Lease)}
-		c.flights[f] = struct{}{}
-		if line, busy := c.lines[f.Key]; busy && c.ordered(f) {
-			c.lines[f.Key] = append(line, f)
-			continue
-		}
+	for i, r := range rs {
+		f := &fs[i]
+		*f = flight{Received: r, at: len(c.flights), here: true, attempt: r.Delivered, until: r.Asked.Add(c.o.Lease)}
+		c.flights = append(c.flights, f)
 		if c.ordered(f) {
+			line, busy := c.lines[f.Key]
+			if busy {
+				c.lines[f.Key] = append(line, f)
+				continue
+			}
 			c.lines[f.Key] = nil
 		}
 		c.start(f)
@@ -233,7 +263,13 @@ func (c *Consumer) start(f *flight) {
 		return
 	}
 	c.running++
+	c.prepare(f)
 	go c.handle(f)
+}
+
+// prepare makes the context of a message's handler. The caller holds c.mu.
+func (c *Consumer) prepare(f *flight) {
+	f.ctx, f.cancel = context.WithCancelCause(c.work)
 }
 
 // handle runs messages until none is ready.
@@ -242,30 +278,25 @@ func (c *Consumer) handle(f *flight) {
 	defer func() {
 		if !over { // runtime.Goexit in the handler
 			go func() {
-				c.finish(f, errGoexit)
-				if next := c.next(); next != nil {
+				if next := c.finish(f, verdict{err: errGoexit}); next != nil {
 					c.handle(next)
 				}
 			}()
 		}
 	}()
 	for f != nil {
-		c.finish(f, c.call(f))
-		f = c.next()
+		f = c.finish(f, c.call(f))
 	}
 	over = true
 }
 
-var errGoexit = errors.New("pubsub: the handler ended its goroutine")
-
-// next returns a message that is ready, or nil, when one runs less.
+// next returns a message that is ready, or nil, when one runs less. The caller holds c.mu.
 func (c *Consumer) next() *flight {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for len(c.ready) > 0 {
 		f := c.ready[0]
 		c.ready[0], c.ready = nil, c.ready[1:]
 		if !f.gone {
+			c.prepare(f)
 			return f
 		}
 	}
@@ -276,41 +307,33 @@ func (c *Consumer) next() *flight {
 }
 
 // call runs the handler once. A panic is an error.
-func (c *Consumer) call(f *flight) (err error) {
-	ctx, cancel := context.WithCancelCause(c.work)
-	defer cancel(nil)
-	c.mu.Lock()
-	if f.gone {
-		c.mu.Unlock()
-		return ErrLost
-	}
+func (c *Consumer) call(f *flight) (v verdict) {
+	defer f.cancel(nil)
 	if c.noOutcome(f) {
-		c.mu.Unlock()
-		return errNoOutcome
+		return verdict{err: errNoOutcome, dead: true}
 	}
-	f.cancel, f.tried = cancel, true
-	c.mu.Unlock()
+	f.tried = true
 	d := &Delivery{
 		Message: f.Message, Group: c.group, Attempt: f.attempt, Published: f.Published, Token: f.Token, Partition: f.Partition,
 	}
-	ctx, done := c.q.trace.handle(ctx, d)
-	err = errGoexit
+	ctx, done := c.q.trace.handle(f.ctx, d)
+	v.err = errGoexit
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("pubsub: panic: %v", p)
+			v = verdict{err: fmt.Errorf("pubsub: panic: %v", p)}
 		}
-		done(err)
+		done(v.err)
 	}()
-	err = c.h(ctx, d)
-	return err
+	return judge(c.h(ctx, d))
 }
 
 // drain gives back what no handler has, waits for those that do, and leaves the group.
 func (c *Consumer) drain() {
 	c.mu.Lock()
 	c.draining = true
+	c.hurryAcks()
 	fs := c.ready
-	for f := range c.flights {
+	for _, f := range slices.Clone(c.flights) {
 		if f.timer != nil {
 			c.remove(f) // as in again
 		}
@@ -327,8 +350,8 @@ func (c *Consumer) drain() {
 	tooLong := time.After(c.o.Drain)
 	for {
 		c.mu.Lock()
-		over := len(c.flights) == 0 && len(c.acks) == 0 && !c.acking && c.running == 0
-		changed := c.changed
+		over := len(c.flights) == 0 && len(c.acks)+c.acking == 0 && c.running == 0
+		changed := c.watch()
 		c.mu.Unlock()
 		if over {
 			break

@@ -2,7 +2,6 @@ package pubsub
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 )
@@ -13,8 +12,7 @@ func (c *Consumer) extend() {
 	for sleep(c.settle, next) {
 		next = c.o.Lease / 3
 		c.mu.Lock()
-		fs := slices.Collect(maps.Keys(c.flights))
-		fs = slices.DeleteFunc(fs, func(f *flight) bool { return f.gone })
+		fs := slices.DeleteFunc(slices.Clone(c.flights), func(f *flight) bool { return f.gone })
 		c.mu.Unlock()
 		if len(fs) == 0 {
 			continue
@@ -46,7 +44,7 @@ const margin = 12
 func (c *Consumer) expire() {
 	for sleep(c.settle, c.o.Lease/margin) {
 		c.mu.Lock()
-		for f := range c.flights {
+		for _, f := range slices.Clone(c.flights) { // lose takes some out
 			if time.Until(f.until) < 2*c.o.Lease/margin { // it is looked at again a margin later
 				c.lose(f)
 			}
@@ -65,7 +63,7 @@ func receipts(fs []*flight) []Receipt {
 
 // lose ends what is done with a message that others may have by now. The caller holds c.mu.
 func (c *Consumer) lose(f *flight) {
-	if _, here := c.flights[f]; !here || f.gone {
+	if !f.here || f.gone {
 		return
 	}
 	f.gone = true

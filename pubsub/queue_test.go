@@ -32,9 +32,11 @@ func queueBubble(t *testing.T, fn func(t *testing.T, q *pubsub.Queue, b *shaky))
 // shaky is a backend whose consumers can be cut off: then nothing passes, and calls wait for their contexts.
 type shaky struct {
 	pubsub.QueueBackend
-	down     atomic.Bool
-	lostAcks atomic.Int64 // how many acks arrive without an answer
-	buried   atomic.Int64
+	down       atomic.Bool
+	dry        atomic.Bool  // nothing is handed out
+	lostAcks   atomic.Int64 // how many acks arrive without an answer
+	lostBuries atomic.Int64 // and dead letters
+	buried     atomic.Int64
 }
 
 var errAway = errors.New("no route")
@@ -58,7 +60,7 @@ type shakyConsumer struct {
 }
 
 func (c *shakyConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
-	for c.s.down.Load() {
+	for c.s.down.Load() || c.s.dry.Load() {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
@@ -86,12 +88,16 @@ func (c *shakyConsumer) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool
 	return c.QueueConsumer.Extend(ctx, rs)
 }
 
-func (c *shakyConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) error {
+func (c *shakyConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) (bool, error) {
 	if err := c.s.pass(ctx); err != nil {
-		return err
+		return false, err
 	}
 	c.s.buried.Add(1)
-	return c.QueueConsumer.Bury(ctx, r, d)
+	buried, err := c.QueueConsumer.Bury(ctx, r, d)
+	if c.s.lostBuries.Add(-1) >= 0 {
+		return false, errAway
+	}
+	return buried, err
 }
 
 func consume(t *testing.T, q *pubsub.Queue, h pubsub.Handler, o *pubsub.ConsumeOptions) *pubsub.Consumer {
@@ -158,6 +164,7 @@ func TestHandled(t *testing.T) {
 		put(t, q, msg("k", "3"))
 		synctest.Wait()
 		require.Equal(t, []string{"1", "2", "3"}, r.all())
+		pass(time.Millisecond) // an ack waits for others
 		s, err := q.Stats(t.Context(), "t", "g")
 		require.NoError(t, err)
 		require.Equal(t, pubsub.Stats{}, s)
@@ -382,6 +389,65 @@ func TestLostAck(t *testing.T) {
 		put(t, q, msg("", "1"), msg("", "2"))
 		pass(2 * time.Minute)
 		require.ElementsMatch(t, []string{"1", "2"}, r.all())
+	})
+}
+
+// What was handled while the engine was away for longer than a lease is settled when it is back.
+func TestAcksOutliveAnOutage(t *testing.T) {
+	queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
+		consume(t, q, func(context.Context, *pubsub.Delivery) error {
+			b.down.Store(true)
+			b.dry.Store(true)
+			return nil
+		}, nil)
+		put(t, q, msg("", "1"))
+		pass(10 * time.Minute)
+		b.down.Store(false)
+		pass(20 * time.Second) // the try that hangs has a third of the lease
+		s, err := q.Stats(t.Context(), "t", "g")
+		require.NoError(t, err)
+		require.Equal(t, pubsub.Stats{}, s)
+		b.dry.Store(false)
+	})
+}
+
+// An error whose methods panic is an error like any other.
+func TestErrorThatPanics(t *testing.T) {
+	queueBubble(t, func(t *testing.T, q *pubsub.Queue, _ *shaky) {
+		put(t, q, msg("k", "1"))
+		consume(t, q, func(context.Context, *pubsub.Delivery) error {
+			var err *rude
+			return err
+		}, &pubsub.ConsumeOptions{Deliveries: 1})
+		pass(time.Minute)
+		ds := letters(t, q)
+		require.Len(t, ds, 1)
+		require.Contains(t, ds[0].Error, "pubsub: panic: ")
+	})
+}
+
+type rude struct{ text string }
+
+func (r *rude) Error() string { return r.text }
+
+// A dead letter is told of once, by the consumer that made it, also where the first answer was lost.
+func TestDeadIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, lost := range []int64{0, 2} {
+			var told atomic.Int64
+			b := &shaky{QueueBackend: mempubsub.NewQueue(nil)}
+			b.lostBuries.Store(lost)
+			q := pubsub.NewQueue(b, &pubsub.QueueOptions{Trace: &pubsub.Trace{Dead: func(pubsub.DeadLetter) { told.Add(1) }}})
+			put(t, q, msg("", "1"))
+			c, err := q.Consume(t.Context(), "t", "g", func(context.Context, *pubsub.Delivery) error {
+				return pubsub.Dead(errBad)
+			}, nil)
+			require.NoError(t, err)
+			pass(time.Minute)
+			require.NoError(t, c.Drain(t.Context()))
+			require.EqualValues(t, 1, told.Load())
+			require.Len(t, letters(t, q), 1)
+		}
 	})
 }
 

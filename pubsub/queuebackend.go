@@ -10,8 +10,9 @@ import (
 type QueueBackend interface {
 	// Publish stores ms, at least one, in their order and in one round trip, to be handed out no sooner than after delay, by
 	// the engine's clock. Each has an ID: one that was published to the topic within the dedupe window is not stored again. It
-	// returns ErrTooLarge, before any of them is sent, for one message or all together, ErrFull, and ErrUnsupported for a delay that the engine cannot keep. After any
-	// other error each may have been stored. The topic is theirs, whatever their Topic says; it keeps nothing of ms.
+	// returns ErrTooLarge, before any of them is sent, for one message or all together, ErrFull, and ErrUnsupported for a delay
+	// that the engine cannot keep. After any other error each may have been stored. The topic is theirs, whatever their Topic says;
+	// it keeps nothing of ms.
 	Publish(ctx context.Context, topic string, ms []Message, delay time.Duration) error
 
 	// Join makes a consumer of a group, and the group if there is none: it begins with the oldest message that the topic keeps.
@@ -33,7 +34,7 @@ type QueueBackend interface {
 
 // JoinOptions are what a consumer wants of its backend.
 type JoinOptions struct {
-	// Prefetch is how many messages the consumer has at most: what Fetch has returned and is not settled yet.
+	// Prefetch is how many messages the consumer has at most, not counting those that are about to be settled.
 	Prefetch int
 	// Lease is how long a message is the consumer's after it was handed out or extended.
 	Lease time.Duration
@@ -54,9 +55,10 @@ type QueueConsumer interface {
 	// that are not have been handed out again, or settled, or may be soon. After an error nothing is known.
 	Extend(ctx context.Context, rs []Receipt) ([]bool, error)
 
-	// Bury makes a dead letter of a message and settles it, both or neither, and once, whatever was lost before. For a message
-	// that is no longer this consumer's it may do nothing and return nil.
-	Bury(ctx context.Context, r Receipt, d DeadLetter) error
+	// Bury makes a dead letter of a message and settles it, both or neither, and once, whatever was lost before. It reports
+	// whether it has done so: false, where it was done before, or the message is no longer this consumer's and whoever has it
+	// decides.
+	Bury(ctx context.Context, r Receipt, d DeadLetter) (bool, error)
 
 	// Release gives messages back that no handler has seen, so that others get them soon, and does not count the delivery
 	// if the engine can do so.

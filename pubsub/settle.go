@@ -6,36 +6,59 @@ import (
 	"time"
 )
 
-// finish does what the end of a delivery asks for.
-func (c *Consumer) finish(f *flight, err error) {
+// verdict is how a delivery has ended.
+type verdict struct {
+	err   error
+	dead  bool
+	again bool // after this, instead of the next pause
+	after time.Duration
+}
+
+var errGoexit = errors.New("pubsub: the handler ended its goroutine")
+
+// judge reads what a handler has returned. It calls the error's methods, which are not ours and may panic.
+func judge(err error) (v verdict) {
+	if err == nil {
+		return v
+	}
+	v.err = err
+	_ = err.Error() // so that nobody later finds that it panics
+	_, v.dead = errors.AsType[*dead](err)
+	if l, ok := errors.AsType[*later](err); ok {
+		v.again, v.after = true, max(l.d, 0)
+	}
+	return v
+}
+
+// finish does what the end of a delivery asks for, and returns the next message to handle, if one is ready.
+func (c *Consumer) finish(f *flight, v verdict) *flight {
 	c.mu.Lock()
 	f.cancel = nil
-	gone := f.gone
-	c.mu.Unlock()
-	l, isLater := errors.AsType[*later](err)
-	_, isDead := errors.AsType[*dead](err)
 	switch {
-	case err == nil:
+	case v.err == nil:
 		c.ack(f)
-	case gone:
-		c.leave(f)
-	case err == errNoOutcome || isDead:
-		c.bury(f, err)
-	case c.work.Err() != nil: // it was told to end, which says nothing of the message
-		c.leave(f)
-	case f.attempt >= c.o.Deliveries:
-		c.bury(f, err)
-	case isLater:
-		c.again(f, max(l.d, 0))
+	case f.gone:
+		c.remove(f)
+	case !v.dead && c.work.Err() != nil: // it was told to end, which says nothing of the message
+		c.remove(f)
+	case !v.dead && f.attempt < c.o.Deliveries:
+		if !v.again {
+			v.after = c.o.pause(f.attempt - f.Delivered + 1)
+		}
+		c.again(f, v.after)
 	default:
-		c.again(f, c.o.pause(f.attempt-f.Delivered+1))
+		c.mu.Unlock()
+		c.bury(f, v.err)
+		c.mu.Lock()
+		c.remove(f)
 	}
+	defer c.mu.Unlock()
+	return c.next()
 }
 
 // again delivers the message once more after d. It stays here meanwhile, and its key with it, unless the consumer is about to end.
+// The caller holds c.mu.
 func (c *Consumer) again(f *flight, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.draining { // it is not released, which would forget that it has failed: Close lets it go
 		c.remove(f)
 		return
@@ -51,44 +74,81 @@ func (c *Consumer) again(f *flight, d time.Duration) {
 	})
 }
 
-// ack settles a message, together with others.
+const (
+	// linger is for how long an ack waits for others to go with it, unless there are manyAcks.
+	linger   = time.Millisecond
+	manyAcks = 256
+)
+
+// ack settles a message, together with others. The caller holds c.mu.
 func (c *Consumer) ack(f *flight) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.acks = append(c.acks, f.Receipt)
+	if n := len(c.acks); n == 1 || n == manyAcks {
+		c.hurryAcks()
+	}
 	c.remove(f)
-	if !c.acking {
-		c.acking = true
-		go c.sendAcks()
+}
+
+// hurryAcks lets sendAcks look.
+func (c *Consumer) hurryAcks() {
+	select {
+	case c.ackNow <- struct{}{}:
+	default:
 	}
 }
 
-// sendAcks settles what there is until there is nothing. What cannot be settled for as long as a lease is handed out again.
+// sendAcks settles what there is. While that fails it goes on, however long: what is settled late is handed out once less. Only
+// a consumer that is about to end gives up after a lease.
 func (c *Consumer) sendAcks() {
-	pause, well := minPause, time.Now()
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
 	for {
-		c.mu.Lock()
-		rs := c.acks
-		if len(rs) == 0 || c.settle.Err() != nil {
-			c.acking = false
-			c.change()
-			c.mu.Unlock()
+		select {
+		case <-c.ackNow:
+		case <-c.settle.Done():
 			return
 		}
+		c.mu.Lock()
+		few := len(c.acks) < manyAcks && !c.draining
 		c.mu.Unlock()
+		if few {
+			timer.Reset(linger)
+			select {
+			case <-timer.C:
+			case <-c.ackNow:
+			}
+		}
+		c.mu.Lock()
+		rs := c.acks
+		c.acks, c.acking = nil, len(rs)
+		c.mu.Unlock()
+		if len(rs) == 0 {
+			continue
+		}
+		c.sendSome(rs)
+		c.mu.Lock()
+		c.acking = 0
+		c.change()
+		c.mu.Unlock()
+	}
+}
+
+// sendSome settles messages.
+func (c *Consumer) sendSome(rs []Receipt) {
+	begun := time.Now()
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
 		err := c.c.Ack(ctx, rs)
 		cancel()
-		if err != nil && time.Since(well) < c.o.Lease {
-			sleep(c.settle, pause)
-			pause = min(2*pause, maxPause)
-			continue
+		if err == nil {
+			return
 		}
-		pause, well = minPause, time.Now()
 		c.mu.Lock()
-		c.acks = c.acks[len(rs):]
-		c.change()
+		ending := c.draining
 		c.mu.Unlock()
+		if ending && time.Since(begun) > c.o.Lease || !sleep(c.settle, pause) {
+			return
+		}
 	}
 }
 
@@ -109,10 +169,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // remove forgets a message and lets the next one of its key go. The caller holds c.mu.
 func (c *Consumer) remove(f *flight) {
-	if _, here := c.flights[f]; !here {
+	if !f.here {
 		return
 	}
-	delete(c.flights, f)
+	c.takeOut(f)
 	if f.timer != nil {
 		f.timer.Stop()
 		f.timer = nil
@@ -120,7 +180,7 @@ func (c *Consumer) remove(f *flight) {
 	if c.ordered(f) {
 		line := c.lines[f.Key]
 		for len(line) > 0 && line[0].gone {
-			delete(c.flights, line[0])
+			c.takeOut(line[0])
 			line = line[1:]
 		}
 		if len(line) == 0 {
@@ -130,14 +190,19 @@ func (c *Consumer) remove(f *flight) {
 			c.start(line[0])
 		}
 	}
-	c.change()
+	if c.draining || c.free() > 0 {
+		c.change()
+	}
 }
 
-// leave forgets a message that is no longer this consumer's.
-func (c *Consumer) leave(f *flight) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.remove(f)
+// takeOut takes a message off the list of what is here. The caller holds c.mu.
+func (c *Consumer) takeOut(f *flight) {
+	f.here = false
+	n := len(c.flights) - 1
+	last := c.flights[n]
+	c.flights[f.at], last.at = last, f.at
+	c.flights[n] = nil
+	c.flights = c.flights[:n]
 }
 
 // bury makes a dead letter of a message. Until that has worked, its key waits.
@@ -146,22 +211,25 @@ func (c *Consumer) bury(f *flight, cause error) {
 	if cause == errNoOutcome {
 		d.Attempts = f.Delivered - 1
 	}
+	unsure := false // an answer was lost
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
-		err := c.c.Bury(ctx, f.Receipt, d)
+		buried, err := c.c.Bury(ctx, f.Receipt, d)
 		cancel()
 		if err == nil {
-			c.q.trace.dead(d)
-			break
+			if buried || unsure {
+				c.q.trace.dead(d)
+			}
+			return
 		}
+		unsure = true
 		c.mu.Lock()
 		gone := f.gone
 		c.mu.Unlock()
 		if gone || c.work.Err() != nil || !sleep(c.settle, pause) {
-			break // whoever has it next will
+			return // whoever has it next will
 		}
 	}
-	c.leave(f)
 }
 
 // release gives messages back.

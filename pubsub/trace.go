@@ -17,7 +17,7 @@ type Trace struct {
 	// Handle is called before a handler. The context that it returns is that of the handler; the func that it returns gets the
 	// error, or nil.
 	Handle func(ctx context.Context, d *Delivery) (context.Context, func(error))
-	// Dead is called when a message has become a dead letter.
+	// Dead is called when a message has become a dead letter; where answers of the engine were lost, maybe by two consumers.
 	Dead func(d DeadLetter)
 }
 

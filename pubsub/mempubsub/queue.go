@@ -536,18 +536,18 @@ func (c *consumer) Extend(_ context.Context, rs []pubsub.Receipt) ([]bool, error
 }
 
 // Bury implements pubsub.QueueConsumer.
-func (c *consumer) Bury(_ context.Context, r pubsub.Receipt, d pubsub.DeadLetter) error {
+func (c *consumer) Bury(_ context.Context, r pubsub.Receipt, d pubsub.DeadLetter) (bool, error) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
 	v, ok := c.has(r)
 	if !ok {
-		return nil // whoever has it decides
+		return false, nil
 	}
 	d.Message, d.Group, d.At, d.Ref = v.Message, c.g.name, time.Now(), strconv.FormatUint(v.seq, 10)
 	at, _ := slices.BinarySearchFunc(c.g.dead, v.seq, func(d pubsub.DeadLetter, seq uint64) int { return cmp.Compare(ref(d), seq) })
 	c.g.dead = slices.Insert(c.g.dead, at, d)
 	c.settle(v.seq)
-	return nil
+	return true, nil
 }
 
 // Release implements pubsub.QueueConsumer. It does not count the delivery.

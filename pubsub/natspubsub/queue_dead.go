@@ -15,23 +15,21 @@ import (
 
 // Bury implements pubsub.QueueConsumer. It stores the letter, under a subject that the message alone has and only if there is none,
 // and settles the message then.
-func (c *queueConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) error {
-	own, _ := c.own([]pubsub.Receipt{r}, false)
+func (c *queueConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) (bool, error) {
+	own, _ := c.own([]pubsub.Receipt{r}, true)
 	if len(own) == 0 {
-		return nil // its consumer has gone, and the message with it, or it comes again
+		return false, nil
 	}
-	if err := c.bury(ctx, own[0], d); err != nil {
-		return fmt.Errorf("natspubsub: bury %q of %q: %w", d.ID, c.t.name, err)
+	made, err := c.bury(ctx, own[0], d)
+	if err != nil {
+		return false, fmt.Errorf("natspubsub: bury %q of %q: %w", d.ID, c.t.name, err)
 	}
-	return nil
+	return made, nil
 }
 
-func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.DeadLetter) error {
-	if own, _ := c.own([]pubsub.Receipt{r}, true); len(own) == 0 {
-		return nil // it was settled, or whoever has it decides
-	}
+func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.DeadLetter) (made bool, err error) {
 	if _, err := c.t.readyDead(ctx, true); err != nil {
-		return err
+		return false, err
 	}
 	a := parseAck(r.reply)
 	subject := fmt.Sprintf("%s.%s.%d.%d", c.q.o.deadRoot(c.t.name), c.group, a.stream, a.timestamp)
@@ -41,19 +39,20 @@ func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.Dead
 	m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{"0"}
 	m.Header[headerAttempts] = []string{strconv.Itoa(d.Attempts)}
 	m.Header[headerError] = []string{errorText(d.Error)}
-	err := c.q.store(ctx, []*nats.Msg{m})
+	err = c.q.store(ctx, []*nats.Msg{m})
+	made = err == nil
 	if e, ok := errors.AsType[*jetstream.APIError](err); ok && e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		err = nil // it is there
 	}
 	if err != nil {
 		c.t.forget() // the stream may have gone
-		return err
+		return false, err
 	}
 	if _, err := c.tell(ctx, []*queueReceipt{r}, "+ACK", true); err != nil {
-		return err
+		return false, err
 	}
 	c.settle([]*queueReceipt{r})
-	return nil
+	return made, nil
 }
 
 // Dead implements pubsub.QueueBackend. It takes a request for each letter.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
@@ -211,14 +212,26 @@ func receiptArgs(rs []pubsub.Receipt) []any {
 }
 
 // Bury implements pubsub.QueueConsumer. It is one script. A message that is no longer this consumer's is left to whoever has it.
-func (c *queueConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) error {
-	args := append(receiptArgs([]pubsub.Receipt{r}), d.ID, d.Key, encodeHeader(d.Header), d.Data, d.Attempts,
-		d.Error[:min(len(d.Error), maxErrorText)])
-	if _, err := c.run(ctx, queueBury, args...); err != nil {
-		return c.fail("bury a message of", err)
+func (c *queueConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) (bool, error) {
+	args := append(receiptArgs([]pubsub.Receipt{r}), d.ID, d.Key, encodeHeader(d.Header), d.Data, d.Attempts, errorText(d.Error))
+	reply, err := c.run(ctx, queueBury, args...)
+	if err != nil {
+		return false, c.fail("bury a message of", err)
 	}
 	c.forget([]pubsub.Receipt{r})
-	return nil
+	return reply == int64(1), nil
+}
+
+// errorText returns what is kept of the text of an error: whole characters.
+func errorText(s string) string {
+	if len(s) <= maxErrorText {
+		return s
+	}
+	end := maxErrorText
+	for end > maxErrorText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }
 
 // Release implements pubsub.QueueConsumer. It does not count the delivery.

@@ -67,9 +67,9 @@ func (m *mortal) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool, error
 }
 
 // Bury implements pubsub.QueueConsumer.
-func (m *mortal) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) error {
+func (m *mortal) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.DeadLetter) (bool, error) {
 	if m.p.dead.Err() != nil {
-		return errKilled
+		return false, errKilled
 	}
 	return m.QueueConsumer.Bury(ctx, r, d)
 }

@@ -166,3 +166,11 @@ func soak(t *testing.T) {
 		t.Skip("queues under faults are in make soak")
 	}
 }
+
+// buries reports whether burying has made a dead letter.
+func buries(t *testing.T, c pubsub.QueueConsumer, r pubsub.Received, d pubsub.DeadLetter) bool {
+	t.Helper()
+	buried, err := c.Bury(t.Context(), r.Receipt, d)
+	require.NoError(t, err)
+	return buried
+}

@@ -103,7 +103,7 @@ func loadRedisQueueScripts(t *testing.T, q pubsub.QueueBackend) {
 	c := redisQueueJoin(t, q, "load", "g", time.Minute)
 	require.NoError(t, q.Publish(t.Context(), "load", redisQueueNumbers(1), 0))
 	m := redisQueueGets(t, c, redisQueuePatience, 1)[0]
-	require.NoError(t, c.Bury(t.Context(), m.Receipt, pubsub.DeadLetter{Message: m.Message, Group: "g"}))
+	require.True(t, buries(t, c, m, pubsub.DeadLetter{Message: m.Message, Group: "g"}))
 	ds, err := q.Dead(t.Context(), "load", "g", "", 1)
 	require.NoError(t, err)
 	_, err = q.Redrive(t.Context(), ds[0])
@@ -128,8 +128,11 @@ func TestRedisQueueLostAnswers(t *testing.T) {
 			c := redisQueueJoin(t, q, "t", "g", time.Minute)
 			got := redisQueueGets(t, c, redisQueuePatience, 2)
 			letter := pubsub.DeadLetter{Message: got[0].Message, Group: "g", Attempts: 1, Error: "bad"}
-			unanswered(t, q, p, func(ctx context.Context) error { return c.Bury(ctx, got[0].Receipt, letter) })
-			require.NoError(t, c.Bury(t.Context(), got[0].Receipt, letter))
+			unanswered(t, q, p, func(ctx context.Context) error {
+				_, err := c.Bury(ctx, got[0].Receipt, letter)
+				return err
+			})
+			require.False(t, buries(t, c, got[0], letter))
 			ds, err := q.Dead(t.Context(), "t", "g", "", 10)
 			require.NoError(t, err)
 			require.Len(t, ds, 1, "a message is buried once")
@@ -610,7 +613,7 @@ func TestRedisQueueFullServer(t *testing.T) {
 		require.NoError(t, rdb.ConfigSet(t.Context(), "maxmemory", "1").Err())
 		require.Error(t, q.Publish(t.Context(), "t", []pubsub.Message{{ID: "more"}}, 0))
 		got := redisQueueGets(t, c, redisQueuePatience, 21)
-		require.NoError(t, c.Bury(t.Context(), got[0].Receipt, pubsub.DeadLetter{Message: got[0].Message, Group: "g"}))
+		require.True(t, buries(t, c, got[0], pubsub.DeadLetter{Message: got[0].Message, Group: "g"}))
 		require.NoError(t, c.Release(t.Context(), redisQueueReceipts(got[1:2])))
 		require.NoError(t, c.Ack(t.Context(), redisQueueReceipts(redisQueueGets(t, c, redisQueuePatience, 1))))
 		require.NoError(t, c.Ack(t.Context(), redisQueueReceipts(got[2:])))
