@@ -61,6 +61,7 @@ type queueConsumer struct {
 	stop  context.CancelFunc
 	work  sync.WaitGroup // steps
 	calls atomic.Int64   // how often the script was sent: what comes late is told by its number
+	acked atomic.Bool    // there may be something to trim
 
 	mu     sync.Mutex
 	closed bool
@@ -72,7 +73,6 @@ type queueConsumer struct {
 	ended  chan struct{}           // closed and replaced when one of them ends
 	lost   bool                    // messages may be this consumer's without its knowledge, since the last step
 	doubt  time.Time               // until then, since a request may have been carried out late
-	acked  bool                    // there may be something to trim
 	stash  []pubsub.Received       // what a step has brought
 	has    map[entryName]time.Time // what is here and not settled, and until when
 }
@@ -137,9 +137,7 @@ func (c *queueConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
 		return c.fail("ack to", err)
 	}
 	c.forget(rs)
-	c.mu.Lock()
-	c.acked = true
-	c.mu.Unlock()
+	c.acked.Store(true)
 	return nil
 }
 

@@ -16,7 +16,6 @@ type queueStep struct {
 	look     queueLook
 	fence    bool // a request may be on its way still
 	recover  bool // look for what is this consumer's without its knowledge
-	trim     bool
 	deadline time.Time
 	done     chan struct{}
 	err      error // after done
@@ -76,11 +75,11 @@ func (c *queueConsumer) begin(n int) ([]pubsub.Received, *queueStep, error) {
 	}
 	if c.step == nil && c.strays < maxStrays {
 		c.step = &queueStep{
-			n: min(n, c.most), look: c.last, fence: c.lost, recover: c.lost || time.Now().Before(c.doubt), trim: c.acked,
+			n: min(n, c.most), look: c.last, fence: c.lost, recover: c.lost || time.Now().Before(c.doubt),
 			done:     make(chan struct{}),
 			deadline: time.Now().Add(c.look + min(c.patience<<c.slow, slowPatience)),
 		}
-		c.lost, c.acked = false, false
+		c.lost = false
 		c.work.Add(1)
 		go c.runStep(c.step)
 	}

@@ -11,8 +11,8 @@ for from = 0, total - 1, 1000 do
   local some = {}
   for m = from, math.min(from + 999, total - 1) do some[#some + 1] = ARGV[FIRST + m * EACH + 1] end
   for at, score in ipairs(redis.call('ZMSCORE', ids, unpack(some))) do
-    local known = score and tonumber(score) > now - window
-    if not known and not seen[some[at]] then
+    local again = score and tonumber(score) > now - window
+    if not again and not seen[some[at]] then
       seen[some[at]] = true
       fresh[#fresh + 1] = FIRST + (from + at - 1) * EACH
     end
@@ -35,12 +35,12 @@ else
   end
 end
 
-redis.call('HSETNX', base, 'p', text(parts))
+if not known then redis.call('HSET', base, 'p', parts) end
 for _, at in ipairs(fresh) do
   if delay > 0 then
     local seq = string.format('%016.0f', redis.call('HINCRBY', base, 's', 1))
     redis.call('HSET', base .. ':m', seq, cmsgpack.pack({ ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4] }))
-    redis.call('ZADD', base .. ':d', text(now + delay), seq)
+    redis.call('ZADD', base .. ':d', now + delay, seq)
   else
     append(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], '')
   end
@@ -50,12 +50,16 @@ save()
 for from = 1, #fresh, 500 do
   local some = {}
   for m = from, math.min(from + 499, #fresh) do
-    some[#some + 1] = text(now)
+    some[#some + 1] = now
     some[#some + 1] = ARGV[fresh[m] + 1]
   end
   redis.call('ZADD', ids, unpack(some))
 end
-local old = redis.call('ZCOUNT', ids, '-inf', text(now - window))
-if old > 0 then redis.call('ZREMRANGEBYRANK', ids, 0, math.min(old, 2 * #fresh + 100) - 1) end
-redis.call('PEXPIRE', ids, text(window / 1000 + 1000))
+-- About one of 16 messages takes away IDs that are too old, more of them than have come since, and few enough for the server to stay
+-- quick.
+if now % 16 < #fresh then
+  local old = redis.call('ZCOUNT', ids, '-inf', now - window)
+  if old > 0 then redis.call('ZREMRANGEBYRANK', ids, 0, math.min(old, 2 * #fresh + 100) - 1) end
+end
+if redis.call('PTTL', ids) < window / 1000 then redis.call('PEXPIRE', ids, math.ceil(window * 17 / 16000) + 1000) end
 return #fresh

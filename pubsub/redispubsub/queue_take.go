@@ -19,7 +19,7 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 	now := time.Now()
 	if parted || s.recover || !now.Before(look.next) || !look.due.IsZero() && !now.Before(look.due) {
 		if s.fence && parted { // what was sent before and comes late is refused from now on
-			if _, err := c.find(ctx, s, 0, nil); err != nil {
+			if _, err := c.find(ctx, 0, nil); err != nil {
 				return nil, look, err
 			}
 		}
@@ -27,7 +27,7 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 		if err != nil {
 			return nil, look, err
 		}
-		reply, err := c.find(ctx, s, s.n, lost)
+		reply, err := c.find(ctx, s.n, lost)
 		if err != nil {
 			return nil, look, err
 		}
@@ -68,13 +68,17 @@ func (c *queueConsumer) take(ctx context.Context, s *queueStep) ([]pubsub.Receiv
 }
 
 // find runs the script.
-func (c *queueConsumer) find(ctx context.Context, s *queueStep, n int, lost []any) (any, error) {
+func (c *queueConsumer) find(ctx context.Context, n int, lost []any) (any, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	trim := s.trim || c.q.o.MaxAge > 0
-	args := []any{c.group, c.name, n, c.q.o.MaxAge.Milliseconds(), flag(trim), c.calls.Add(1)}
-	return c.q.runOnce(ctx, queueFetch, c.topic, append(args, lost...)...)
+	acked := c.acked.Swap(false)
+	args := []any{c.group, c.name, n, c.q.o.MaxAge.Milliseconds(), flag(acked || c.q.o.MaxAge > 0), c.calls.Add(1)}
+	reply, err := c.q.runOnce(ctx, queueFetch, c.topic, append(args, lost...)...)
+	if err != nil && acked {
+		c.acked.Store(true)
+	}
+	return reply, err
 }
 
 func flag(b bool) string {
