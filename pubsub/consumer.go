@@ -215,8 +215,8 @@ func (c *Consumer) room() (int, error) {
 	}
 }
 
-// free returns for how many messages there is room, 0 also where it is too early to ask: while handlers have enough to do, one request is for
-// a quarter of all. The caller holds c.mu.
+// free returns for how many messages there is room, 0 also where it is too early to ask: while handlers have enough to do, a request
+// is for at least a quarter of all. The caller holds c.mu.
 func (c *Consumer) free() int {
 	n := c.o.Prefetch - len(c.flights)
 	switch {

@@ -259,11 +259,12 @@ func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text strin
 	if len(rs) == 0 {
 		return nil, nil
 	}
-	ms := make([]*nats.Msg, len(rs))
+	ms, msgs := make([]*nats.Msg, len(rs)), make([]nats.Msg, len(rs))
 	last := map[*queueSource]int{}
 	data := []byte(text)
 	for i, r := range rs {
-		ms[i] = &nats.Msg{Subject: r.reply, Data: data}
+		ms[i] = &msgs[i]
+		ms[i].Subject, ms[i].Data = r.reply, data
 		last[r.s] = i
 	}
 	answers, err := c.q.calls.do(ctx, ms, func(i int) bool { return all || last[rs[i].s] == i })

@@ -27,7 +27,7 @@ func (c *queueConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.Dea
 	return made, nil
 }
 
-func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.DeadLetter) (made bool, err error) {
+func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.DeadLetter) (bool, error) {
 	if _, err := c.t.readyDead(ctx, true); err != nil {
 		return false, err
 	}
@@ -39,8 +39,7 @@ func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.Dead
 	m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{"0"}
 	m.Header[headerAttempts] = []string{strconv.Itoa(d.Attempts)}
 	m.Header[headerError] = []string{errorText(d.Error)}
-	err = c.q.store(ctx, []*nats.Msg{m})
-	made = err == nil
+	fresh, err := c.q.store(ctx, []*nats.Msg{m})
 	if e, ok := errors.AsType[*jetstream.APIError](err); ok && e.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
 		err = nil // it is there
 	}
@@ -52,7 +51,7 @@ func (c *queueConsumer) bury(ctx context.Context, r *queueReceipt, d pubsub.Dead
 		return false, err
 	}
 	c.settle([]*queueReceipt{r})
-	return made, nil
+	return fresh > 0, nil
 }
 
 // Dead implements pubsub.QueueBackend. It takes a request for each letter.
@@ -156,7 +155,7 @@ func (q *Queue) redrive(ctx context.Context, d pubsub.DeadLetter) (bool, error) 
 	m := encodeMessage(q.o.subject(d.Topic, q.o.partition(letter.Key), d.Group), &letter.Message)
 	m.Header[headerID] = m.Header[jetstream.MsgIDHeader]
 	m.Header[jetstream.MsgIDHeader] = []string{"%" + stored.Subject} // no message's own: those have %2
-	if err := q.store(ctx, []*nats.Msg{m}); err != nil {
+	if _, err := q.store(ctx, []*nats.Msg{m}); err != nil {
 		t.forget()
 		return false, err
 	}

@@ -134,13 +134,21 @@ type ackInfo struct {
 // parseAck reads $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<delivery>.<time>.<pending>, which has a domain and an account
 // before the stream where there is one.
 func parseAck(reply string) (a ackInfo) {
-	t := strings.Split(reply, ".")
+	var parts [12]string
+	count := 0
+	for part := range strings.SplitSeq(reply, ".") {
+		if count < len(parts) {
+			parts[count] = part
+		}
+		count++
+	}
+	t := parts[:]
 	switch {
-	case len(t) < 9 || t[0] != "$JS" || t[1] != "ACK":
+	case count < 9 || t[0] != "$JS" || t[1] != "ACK":
 		return a
-	case len(t) == 9:
+	case count == 9:
 		t = t[4:]
-	case len(t) >= 11:
+	case count >= 11:
 		t = t[6:]
 	default:
 		return a

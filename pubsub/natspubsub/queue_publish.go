@@ -49,7 +49,7 @@ func (q *Queue) publish(ctx context.Context, topic string, ms []pubsub.Message, 
 				return err
 			}
 		}
-		err = q.store(ctx, out)
+		_, err = q.store(ctx, out)
 		if err == nil || queueFinal(err) || ctx.Err() != nil {
 			return err
 		}
@@ -103,41 +103,46 @@ func (t *queueTopic) schedule(ctx context.Context, s jetstream.Stream, config je
 // errQueueBusy reports that the stream could not take a message just now.
 var errQueueBusy = errors.New("no leader takes messages")
 
-// store sends messages and waits until all are stored.
-func (q *Queue) store(ctx context.Context, ms []*nats.Msg) error {
+// store sends messages and waits until all are stored. It returns how many were not known yet.
+func (q *Queue) store(ctx context.Context, ms []*nats.Msg) (fresh int, err error) {
 	answers, err := q.calls.do(ctx, ms, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i, a := range answers {
-		if err := ackOf(a); err != nil {
-			return fmt.Errorf("message %d of %d: %w", i+1, len(ms), err)
+		known, err := ackOf(a)
+		if err != nil {
+			return fresh, fmt.Errorf("message %d of %d: %w", i+1, len(ms), err)
+		}
+		if !known {
+			fresh++
 		}
 	}
-	return nil
+	return fresh, nil
 }
 
 // ackOf returns what the acknowledgement of a publish says. A message that is known is stored.
-func ackOf(a queueAnswer) error {
+func ackOf(a queueAnswer) (known bool, err error) {
 	if a.none() {
-		return errQueueBusy
+		return false, errQueueBusy
 	}
 	var ack struct {
 		Error    *jetstream.APIError `json:"error"`
 		Sequence uint64              `json:"seq"`
+		Known    bool                `json:"duplicate"`
 	}
-	err := json.Unmarshal(a.Data, &ack)
+	err = json.Unmarshal(a.Data, &ack)
 	switch {
 	case err != nil:
-		return fmt.Errorf("acknowledgement: %w", err)
+		return false, fmt.Errorf("acknowledgement: %w", err)
 	case ack.Error != nil && ack.Error.ErrorCode == codeDuplicateInProcess:
-		return errQueueBusy
+		return false, errQueueBusy
 	case ack.Error != nil:
-		return ack.Error
+		return false, ack.Error
 	case ack.Sequence == 0:
-		return fmt.Errorf("acknowledgement %.80q", a.Data)
+		return false, fmt.Errorf("acknowledgement %.80q", a.Data)
 	}
-	return nil
+	return ack.Known, nil
 }
 
 // codeDuplicateInProcess reports that a message with the ID is being stored, and may fail still.

@@ -157,12 +157,18 @@ func TestQueueErrors(t *testing.T) {
 		require.Equal(t, final, queueFinal(fmt.Errorf("x: %w", err)), "%v", err)
 	}
 	ok := &nats.Msg{Data: []byte(`{"stream":"s","seq":7,"duplicate":true}`)}
-	require.NoError(t, ackOf(queueAnswer{Msg: ok}))
+	known, err := ackOf(queueAnswer{Msg: ok})
+	require.NoError(t, err)
+	require.True(t, known)
 	busy := &nats.Msg{Data: []byte(`{"error":{"code":409,"err_code":10158}}`)}
-	require.ErrorIs(t, ackOf(queueAnswer{Msg: busy}), errQueueBusy, "the first copy may fail still")
-	require.ErrorIs(t, ackOf(queueAnswer{Msg: &nats.Msg{Header: nats.Header{"Status": {"503"}}}}), errQueueBusy)
-	require.Error(t, ackOf(queueAnswer{Msg: &nats.Msg{Data: []byte(`{}`)}}))
-	require.Error(t, ackOf(queueAnswer{Msg: &nats.Msg{Data: []byte(`x`)}}))
+	_, err = ackOf(queueAnswer{Msg: busy})
+	require.ErrorIs(t, err, errQueueBusy, "the first copy may fail still")
+	_, err = ackOf(queueAnswer{Msg: &nats.Msg{Header: nats.Header{"Status": {"503"}}}})
+	require.ErrorIs(t, err, errQueueBusy)
+	for _, data := range []string{`{}`, `x`} {
+		_, err = ackOf(queueAnswer{Msg: &nats.Msg{Data: []byte(data)}})
+		require.Error(t, err)
+	}
 }
 
 // Of several open requests none is taken for younger than it may be.

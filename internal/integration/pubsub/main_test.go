@@ -158,12 +158,12 @@ func realRedis(t *testing.T) *redisserver.Server {
 	return redisserver.Start(t)
 }
 
-// soak leaves out a test of queues under faults, unless CONCORD_TRIALS is set, as by `make soak`: together they take minutes, with
-// leases that are short for a machine that does other work as well.
+// soak leaves out a test of queues under faults that takes long, or whose leases are short for a machine that does other work as well,
+// unless CONCORD_TRIALS is set, as by `make soak`.
 func soak(t *testing.T) {
 	t.Helper()
 	if os.Getenv("CONCORD_TRIALS") == "" {
-		t.Skip("queues under faults are in make soak")
+		t.Skip("long runs of queues under faults are in make soak")
 	}
 }
 

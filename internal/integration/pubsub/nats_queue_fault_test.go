@@ -78,7 +78,6 @@ func natsShort(t *testing.T, d time.Duration) context.Context {
 }
 
 func TestNATSQueueLostPublishAck(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -262,7 +261,6 @@ func TestNATSQueueConsumerDies(t *testing.T) {
 }
 
 func TestNATSQueueBlackHole(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -310,7 +308,6 @@ func TestNATSQueueBlackHole(t *testing.T) {
 }
 
 func TestNATSQueueDeletedUnderIt(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 2} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -342,7 +339,6 @@ func TestNATSQueueDeletedUnderIt(t *testing.T) {
 }
 
 func TestNATSQueueSettingsAreChecked(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	js := natsStream(t, c.Dial(t))
@@ -393,7 +389,6 @@ func TestNATSQueueSettingsAreChecked(t *testing.T) {
 
 // A handler that takes several leases runs once, also while others look for work.
 func TestNATSQueueLongHandler(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	var mu sync.Mutex
@@ -421,7 +416,6 @@ func TestNATSQueueLongHandler(t *testing.T) {
 
 // A letter is made once, whatever was lost, and also when a Bury that was sent before comes after its redrive.
 func TestNATSQueueBuryAnswerLost(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	links := c.Links(t)
@@ -464,7 +458,6 @@ func TestNATSQueueBuryAnswerLost(t *testing.T) {
 
 // What is delayed outlives the server.
 func TestNATSQueueDelayOverRestart(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 1)
 	q := natsQueue(t, c, nil, nil)

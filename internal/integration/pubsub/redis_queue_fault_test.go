@@ -111,7 +111,6 @@ func loadRedisQueueScripts(t *testing.T, q pubsub.QueueBackend) {
 }
 
 func TestRedisQueueLostAnswers(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for name, mod := range map[string]func(*redis.Options){"as it is": nil, "with deadlines": stores.Heedful} {
@@ -155,7 +154,6 @@ func TestRedisQueueLostAnswers(t *testing.T) {
 // Answers to fetches are lost: what was in them comes again long before its lease ends, and with partitions each key
 // stays in order.
 func TestRedisQueueLostFetches(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -324,7 +322,6 @@ func TestRedisQueueServerRestarts(t *testing.T) {
 }
 
 func TestRedisQueueServerPaused(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	l := storm(t, func() pubsub.QueueBackend { return redispubsub.NewQueue(s.Dial(t, nil), nil) }, func() {
@@ -419,7 +416,6 @@ func TestRedisQueueConsumerDies(t *testing.T) {
 
 // A consumer that is cut off for longer than its lease hears that it has lost what it had, and goes on when it is back.
 func TestRedisQueueBlackHole(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for name, mod := range map[string]func(*redis.Options){"as it is": nil, "with deadlines": stores.Heedful} {
@@ -473,7 +469,6 @@ func receive[T any](t *testing.T, ch <-chan T) T {
 }
 
 func TestRedisQueueLongHandlers(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -510,7 +505,6 @@ func TestRedisQueueLongHandlers(t *testing.T) {
 }
 
 func TestRedisQueueDataLost(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	admin := s.Dial(t, nil)
@@ -556,7 +550,6 @@ func TestRedisQueueDataLost(t *testing.T) {
 }
 
 func TestRedisQueueKeepsWhatSomeGroupHasNotSettled(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -584,7 +577,6 @@ func TestRedisQueueKeepsWhatSomeGroupHasNotSettled(t *testing.T) {
 }
 
 func TestRedisQueueMaxAge(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{MaxLen: 200, MaxAge: time.Second})
@@ -601,7 +593,6 @@ func TestRedisQueueMaxAge(t *testing.T) {
 }
 
 func TestRedisQueueFullServer(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -626,7 +617,6 @@ func TestRedisQueueFullServer(t *testing.T) {
 
 // Consumers of a group may have leases of different lengths: each message has that of whoever has it.
 func TestRedisQueueLeasesDiffer(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), nil)
@@ -640,7 +630,6 @@ func TestRedisQueueLeasesDiffer(t *testing.T) {
 }
 
 func TestRedisQueueForgetsConsumers(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	rdb := s.Dial(t, nil)
@@ -661,7 +650,6 @@ func TestRedisQueueForgetsConsumers(t *testing.T) {
 }
 
 func TestRedisQueueChecksPartitions(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	four := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{Partitions: 4})
@@ -764,7 +752,6 @@ func TestRedisQueuePartitionsMove(t *testing.T) {
 }
 
 func TestRedisQueueUserMayNot(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	admin := s.Dial(t, nil)
