@@ -166,20 +166,25 @@ func (s *servers) watermillOnNATS(ctx context.Context, name string, js wmnats.Je
 	if err != nil {
 		return nil, err
 	}
+	p, sub, err := natsMills(nc, js)
+	if err != nil {
+		return nil, err
+	}
+	return watermillFlow(ctx, name, p, sub, nc.Close)
+}
+
+func natsMills(nc *nats.Conn, js wmnats.JetStreamConfig) (message.Publisher, message.Subscriber, error) {
 	codec := new(wmnats.NATSMarshaler)
 	p, err := wmnats.NewPublisherWithNatsConn(nc, wmnats.PublisherPublishConfig{
 		Marshaler: codec, SubjectCalculator: wmnats.DefaultSubjectCalculator, JetStream: js,
 	}, watermill.NopLogger{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sub, err := wmnats.NewSubscriberWithNatsConn(nc, wmnats.SubscriberSubscriptionConfig{
 		Unmarshaler: codec, SubjectCalculator: wmnats.DefaultSubjectCalculator, JetStream: js,
 	}, watermill.NopLogger{})
-	if err != nil {
-		return nil, err
-	}
-	return watermillFlow(ctx, name, p, sub, nc.Close)
+	return p, sub, err
 }
 
 func (s *servers) gocloudNATS(ctx context.Context) (*flow, error) {

@@ -2,10 +2,11 @@ package pubsubbench
 
 import (
 	"context"
-	"strings"
 
 	wmnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
 	"github.com/concordkit/concord/pubsub"
@@ -33,12 +34,11 @@ func (s *servers) natsConsume(ctx context.Context) ([]ratio.Row, error) {
 // rawJetStream consumes by nats.go. Its Ack does not wait for an answer.
 func rawJetStream(js jetstream.JetStream) drinker {
 	return drinker{"nats.go Consume and Ack", func(ctx context.Context, topic string) (func() error, error) {
-		name := "raw_" + strings.ReplaceAll(topic, ".", "_")
-		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}}); err != nil {
+		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: topic, Subjects: []string{topic}}); err != nil {
 			return nil, err
 		}
 		for range backlog {
-			if _, err := js.PublishAsync(name, payload); err != nil {
+			if _, err := js.PublishAsync(topic, payload); err != nil {
 				return nil, err
 			}
 		}
@@ -46,7 +46,7 @@ func rawJetStream(js jetstream.JetStream) drinker {
 		return func() error {
 			came, failed := newArrivals(), make(chan error, 1)
 			came.expect(backlog)
-			c, err := js.CreateConsumer(ctx, name, jetstream.ConsumerConfig{Durable: group, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
+			c, err := js.CreateConsumer(ctx, topic, jetstream.ConsumerConfig{Durable: group, AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: -1})
 			if err != nil {
 				return err
 			}
@@ -89,6 +89,29 @@ func (s *servers) concordJetStream(ctx context.Context) (*flow, error) {
 	return through(ctx, natspubsub.NewQueue(js, nil), close)
 }
 
+var millJetStream = wmnats.JetStreamConfig{AutoProvision: true, DurablePrefix: group, AckAsync: true}
+
 func (s *servers) watermillJetStream(ctx context.Context) (*flow, error) {
-	return s.watermillOnNATS(ctx, "watermill-nats JetStream", wmnats.JetStreamConfig{AutoProvision: true, DurablePrefix: group, AckAsync: true})
+	return s.watermillOnNATS(ctx, "watermill-nats JetStream", millJetStream)
+}
+
+func (s *servers) natsMill(ctx context.Context) ([]ratio.Row, error) {
+	js, close, err := s.jetStream()
+	if err != nil {
+		return nil, err
+	}
+	defer close()
+	p, sub, err := natsMills(js.Conn(), millJetStream)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Close()
+	return millConsumed(ctx, "JetStream", func() pubsub.QueueBackend { return natspubsub.NewQueue(js, nil) },
+		millDrinker("watermill-nats JetStream", sub, func(_ context.Context, topic string, ms []*message.Message) error {
+			var g errgroup.Group
+			for _, m := range ms {
+				g.Go(func() error { return p.Publish(topic, m) })
+			}
+			return g.Wait()
+		}))
 }

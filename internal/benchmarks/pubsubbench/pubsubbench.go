@@ -54,8 +54,10 @@ func Measure(ctx context.Context, progress func(string)) (*ratio.Table, error) {
 		{Name: "a million messages in order", Run: inversions},
 		{Name: "a bus on NATS", Run: s.natsBus},
 		{Name: "a queue in JetStream is consumed", Run: s.natsConsume},
+		{Name: "a queue in JetStream is consumed, beside watermill", Run: s.natsMill},
 		{Name: "a queue in JetStream, publish to handled", Run: s.natsThrough},
 		{Name: "a queue on Redis is consumed", Run: s.redisConsume},
+		{Name: "a queue on Redis is consumed, beside watermill", Run: s.redisMill},
 		{Name: "a queue on Redis, publish to handled", Run: s.redisThrough},
 	})
 	if err != nil {

@@ -2,8 +2,12 @@ package pubsubbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
 	"github.com/concordkit/concord/pubsub"
@@ -25,16 +29,16 @@ type drinker struct {
 	fill func(ctx context.Context, topic string) (func() error, error)
 }
 
-// consume compares sides that take turns with the last one. It returns, for each of the others, the times per message and the median
+// consume compares sides that take turns with the last one. Topics are named after it. It returns, for each of the others, the times per message and the median
 // of the quotients.
-func consume(ctx context.Context, sides ...drinker) (per []time.Duration, quotients []float64, err error) {
+func consume(ctx context.Context, name string, sides ...drinker) (per []time.Duration, quotients []float64, err error) {
 	took := make([][]float64, len(sides))
 	for round := range rounds + 1 {
 		for i := range sides {
 			if round%2 == 1 {
 				i = len(sides) - 1 - i
 			}
-			drink, err := sides[i].fill(ctx, fmt.Sprintf("bench.%d.%d", i, round))
+			drink, err := sides[i].fill(ctx, fmt.Sprintf("%s_%d_%d", name, i, round))
 			if err != nil {
 				return nil, nil, fmt.Errorf("%s: %w", sides[i].name, err)
 			}
@@ -59,7 +63,7 @@ func consume(ctx context.Context, sides ...drinker) (per []time.Duration, quotie
 
 // consumed makes the rows of a front and its backend beside a client.
 func consumed(ctx context.Context, engine string, b func() pubsub.QueueBackend, raw drinker, limit float64) ([]ratio.Row, error) {
-	per, q, err := consume(ctx, front(b), alone(b), raw)
+	per, q, err := consume(ctx, "raw", front(b), alone(b), raw)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +71,47 @@ func consumed(ctx context.Context, engine string, b func() pubsub.QueueBackend, 
 		rates(engine+" Queue, a backlog is handled and settled", raw.name, per[0], per[2], q[0], atLeast(limit)),
 		rates(engine+" Queue, the backend alone, Fetch(100) and Ack", raw.name, per[1], per[2], q[1], info),
 	}, nil
+}
+
+// millConsumed makes the row of a front beside watermill.
+func millConsumed(ctx context.Context, engine string, b func() pubsub.QueueBackend, mill drinker) ([]ratio.Row, error) {
+	per, q, err := consume(ctx, "mill", front(b), mill)
+	if err != nil {
+		return nil, err
+	}
+	return []ratio.Row{rates(engine+" Queue, a backlog is handled and settled", mill.name, per[0], per[1], q[0], atLeast(3))}, nil
+}
+
+// millDrinker consumes by watermill what fill has published.
+func millDrinker(name string, s message.Subscriber, fill func(ctx context.Context, topic string, ms []*message.Message) error) drinker {
+	return drinker{name, func(ctx context.Context, topic string) (func() error, error) {
+		for range backlog / batch {
+			ms := make([]*message.Message, batch)
+			for i := range ms {
+				ms[i] = message.NewMessage(watermill.NewUUID(), payload)
+			}
+			if err := fill(ctx, topic, ms); err != nil {
+				return nil, err
+			}
+		}
+		return func() error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			ms, err := s.Subscribe(ctx, topic)
+			if err != nil {
+				return err
+			}
+			for range backlog {
+				select {
+				case m := <-ms:
+					m.Ack()
+				case <-time.After(patience):
+					return errors.New("a message did not come")
+				}
+			}
+			return nil
+		}, nil
+	}}
 }
 
 // front consumes by [pubsub.Queue.Consume], until the engine says that all is settled.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concordkit/concord/internal/benchmarks/ratio"
@@ -65,13 +66,41 @@ func (s *servers) concordRedis(ctx context.Context) (*flow, error) {
 	return through(ctx, redispubsub.NewQueue(rdb, nil), func() { rdb.Close() })
 }
 
+func (s *servers) redisMill(ctx context.Context) ([]ratio.Row, error) {
+	rdb := s.redis.Client()
+	defer rdb.Close()
+	sub, err := redisMillSubscriber(rdb)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Close()
+	return millConsumed(ctx, "Redis", func() pubsub.QueueBackend { return redispubsub.NewQueue(rdb, nil) },
+		millDrinker("watermill-redisstream", sub, func(ctx context.Context, topic string, ms []*message.Message) error {
+			_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+				for _, m := range ms {
+					values, err := redisstream.DefaultMarshallerUnmarshaller{}.Marshal(topic, m)
+					if err != nil {
+						return err
+					}
+					p.XAdd(ctx, &redis.XAddArgs{Stream: topic, Values: values})
+				}
+				return nil
+			})
+			return err
+		}))
+}
+
+func redisMillSubscriber(rdb *redis.Client) (*redisstream.Subscriber, error) {
+	return redisstream.NewSubscriber(redisstream.SubscriberConfig{Client: rdb, ConsumerGroup: group, Consumer: "a"}, watermill.NopLogger{})
+}
+
 func (s *servers) watermillRedis(ctx context.Context) (*flow, error) {
 	rdb := s.redis.Client()
 	p, err := redisstream.NewPublisher(redisstream.PublisherConfig{Client: rdb}, watermill.NopLogger{})
 	if err != nil {
 		return nil, err
 	}
-	sub, err := redisstream.NewSubscriber(redisstream.SubscriberConfig{Client: rdb, ConsumerGroup: group, Consumer: "a"}, watermill.NopLogger{})
+	sub, err := redisMillSubscriber(rdb)
 	if err != nil {
 		return nil, err
 	}
