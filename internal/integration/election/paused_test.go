@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/concordkit/concord/election"
+	"github.com/concordkit/concord/internal/integration/pause"
 	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/etcdlock"
@@ -94,14 +95,14 @@ func TestPausedLeader(t *testing.T) { // T14
 		var old, again election.Term
 		says("leads %d", &old)
 		n := direct(t, s, pausedElection, "next")
-		require.NoError(t, stop(cmd.Process))
+		require.NoError(t, pause.Stop(cmd.Process))
 		l, err := n.Campaign(t.Context())
 		require.NoError(t, err)
 		var resource fence.Guard
 		write := func(t election.Term) error { return resource.Do(pausedElection, t, func() error { return nil }) }
 		require.NoError(t, write(l.Term()))
 		time.Sleep(ttl) // stopped for two TTLs
-		require.NoError(t, resume(cmd.Process))
+		require.NoError(t, pause.Resume(cmd.Process))
 		says("told true")
 		require.ErrorIs(t, write(old), fence.ErrStale, "the term must give a former leader away")
 		require.NoError(t, l.Context().Err(), "what a stopped leader does must not touch its successor")

@@ -42,9 +42,9 @@ func drive(t *testing.T, s stores.Store, r *history.Recorder, lasting time.Durat
 				if nemesis.IntN(4) == 0 {
 					p.link.ResetAll()
 				}
-				pause(ctx, time.Duration(nemesis.Int64N(int64(ttl*3/2))))
+				sleep(ctx, time.Duration(nemesis.Int64N(int64(ttl*3/2))))
 				p.link.Heal()
-				pause(ctx, time.Duration(nemesis.Int64N(int64(ttl/2))))
+				sleep(ctx, time.Duration(nemesis.Int64N(int64(ttl/2))))
 			}
 			p.link.Heal()
 		})
@@ -52,7 +52,7 @@ func drive(t *testing.T, s stores.Store, r *history.Recorder, lasting time.Durat
 	wg.Wait()
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):
@@ -66,7 +66,7 @@ func observe(ctx context.Context, r *history.Recorder, client int, l *lock.Locke
 	call := r.Now()
 	lease, err := l.Acquire(wait, name)
 	if err != nil {
-		pause(ctx, 10*time.Millisecond)
+		sleep(ctx, 10*time.Millisecond)
 		return // whatever it left on the server, this client never believed to hold
 	}
 	op := func(e history.LeaseEvent) history.LeaseOp {

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/concordkit/concord/internal/integration/pause"
 	"github.com/concordkit/concord/internal/integration/stores"
 	"github.com/concordkit/concord/lock"
 	"github.com/concordkit/concord/lock/fence"
@@ -64,12 +65,12 @@ func TestPausedClientIsToldFirst(t *testing.T) { // T14
 		require.Equal(t, want, lines.Text())
 	}
 	says("holds")
-	require.NoError(t, stop(cmd.Process))
+	require.NoError(t, pause.Stop(cmd.Process))
 	p, rdb := direct(t, s), s.Dial(t, nil)
 	next := p.acquire(t, "paused")
 	require.NoError(t, redislock.NewFence(rdb).Set(t.Context(), "paused-value", "next", 0, next.Token()))
 	time.Sleep(ttl) // paused for two TTLs
-	require.NoError(t, resume(cmd.Process))
+	require.NoError(t, pause.Resume(cmd.Process))
 	says("told: true")
 	says("refused: true")
 	require.Equal(t, "next", rdb.Get(t.Context(), "paused-value").Val())

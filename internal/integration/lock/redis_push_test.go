@@ -113,11 +113,11 @@ func TestPushesRecoverInABusyProcess(t *testing.T) {
 			})
 		}
 	}
-	pause(ctx, time.Second)
+	sleep(ctx, time.Second)
 	require.NoError(t, admin.ClientKillByFilter(ctx, "TYPE", "pubsub").Err())
-	pause(ctx, time.Second)
+	sleep(ctx, time.Second)
 	before := subscribes(t, admin)
-	pause(ctx, time.Second)
+	sleep(ctx, time.Second)
 	require.LessOrEqual(t, subscribes(t, admin)-before, 4, "a link that is back must stay")
 	wg.Wait()
 }

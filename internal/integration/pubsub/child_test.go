@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -18,29 +19,42 @@ import (
 	"github.com/concordkit/concord/pubsub/redispubsub"
 )
 
-// childEnv makes this test binary a program that publishes and exits: "redis" or "nats", the server's address, and what it does last.
+// childEnv makes this test binary a program that publishes and exits: "redis" or "nats", the server's address, and what it does last,
+// or "work" for one that consumes.
 const childEnv = "CONCORD_PUBSUB_CHILD"
 
 const childSends = 20000
 
 func child() {
 	args := strings.Fields(os.Getenv(childEnv))
-	var b pubsub.BusBackend
-	if args[0] == "redis" {
-		b = redispubsub.NewBus(redis.NewClient(&redis.Options{Addr: args[1]}), nil)
-	} else {
-		nc, err := nats.Connect("nats://" + args[1])
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		b = natspubsub.NewBus(nc, nil)
-	}
-	if err := childPublish(pubsub.NewBus(b, nil), args[2]); err != nil {
+	if err := childRun(args[0], args[1], args[2]); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	os.Exit(0) // at once
+}
+
+func childRun(kind, addr, last string) error {
+	var bus pubsub.BusBackend
+	var queue pubsub.QueueBackend
+	if kind == "redis" {
+		rdb := redis.NewClient(&redis.Options{Addr: addr})
+		bus, queue = redispubsub.NewBus(rdb, nil), redispubsub.NewQueue(rdb, nil)
+	} else {
+		nc, err := nats.Connect("nats://" + addr)
+		if err != nil {
+			return err
+		}
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		bus, queue = natspubsub.NewBus(nc, nil), natspubsub.NewQueue(js, nil)
+	}
+	if last == "work" {
+		return childWork(queue)
+	}
+	return childPublish(pubsub.NewBus(bus, nil), last)
 }
 
 func childPublish(bus *pubsub.Bus, last string) error {

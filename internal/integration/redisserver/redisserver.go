@@ -20,6 +20,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/concordkit/concord/internal/integration/faultproxy"
+	"github.com/concordkit/concord/internal/integration/pause"
 )
 
 // Server is a running Redis, or its stand-in. Pause, Resume, Kill and Restart are for one goroutine at a time and only
@@ -63,13 +64,13 @@ func (s *Server) Proxy(t testing.TB) *faultproxy.Proxy {
 // machine would.
 func (s *Server) Pause() {
 	s.t.Helper()
-	s.check(s.real("Pause").pause())
+	s.check(pause.Stop(s.real("Pause").cmd.Process))
 }
 
 // Resume ends a Pause. The server then serves what has arrived meanwhile.
 func (s *Server) Resume() {
 	s.t.Helper()
-	s.check(s.real("Resume").resume())
+	s.check(pause.Resume(s.real("Resume").cmd.Process))
 }
 
 // Kill ends the process at once, as a crash does. What it had not written to disk is gone.
