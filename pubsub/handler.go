@@ -9,7 +9,8 @@ import (
 
 // Handler handles a message. It returns nil when the message is done with, and any error to have it again: after the next
 // pause of the backoff list, after as long as [After] says, or, with [Dead] or after the last delivery, as a dead letter. A panic
-// is an error. The context ends with the cause [ErrLost] when the message is no longer this consumer's, and with
+// is an error. What is done with is settled with others, about a millisecond later; a process that dies before has it handled again.
+// The context ends with the cause [ErrLost] when the message is no longer this consumer's, and with
 // [ErrClosed] when draining takes too long.
 type Handler func(ctx context.Context, d *Delivery) error
 

@@ -158,15 +158,6 @@ func realRedis(t *testing.T) *redisserver.Server {
 	return redisserver.Start(t)
 }
 
-// soak leaves out a test of queues under faults that takes long, or whose leases are short for a machine that does other work as well,
-// unless CONCORD_TRIALS is set, as by `make soak`.
-func soak(t *testing.T) {
-	t.Helper()
-	if os.Getenv("CONCORD_TRIALS") == "" {
-		t.Skip("long runs of queues under faults are in make soak")
-	}
-}
-
 // buries reports whether burying has made a dead letter.
 func buries(t *testing.T, c pubsub.QueueConsumer, r pubsub.Received, d pubsub.DeadLetter) bool {
 	t.Helper()

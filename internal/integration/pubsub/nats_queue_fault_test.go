@@ -187,7 +187,6 @@ func natsSet(t *testing.T, c *natsserver.Cluster, o *natspubsub.QueueOptions, lo
 }
 
 func TestNATSQueueRestart(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 4} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -208,7 +207,6 @@ func TestNATSQueueRestart(t *testing.T) {
 }
 
 func TestNATSQueueLeaderCutOff(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	c := natsserver.Start(t, 3)
 	o := &natspubsub.QueueOptions{Replicas: 3}
@@ -225,7 +223,6 @@ func TestNATSQueueLeaderCutOff(t *testing.T) {
 }
 
 func TestNATSQueueConsumerDies(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 4} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {

@@ -237,7 +237,6 @@ func (l *ledger) missing() []string {
 }
 
 func TestRedisQueueLedger(t *testing.T) {
-	soak(t)
 	l := newLedger()
 	l.add(l.acked, "a")
 	l.add(l.acked, "b")
@@ -308,7 +307,6 @@ func storm(t *testing.T, connect func() pubsub.QueueBackend, befall func()) *led
 }
 
 func TestRedisQueueServerRestarts(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	for _, partitions := range []int{0, 3} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
@@ -334,7 +332,6 @@ func TestRedisQueueServerPaused(t *testing.T) {
 
 // A failover may lose what was acknowledged. Consumers and publishers go on after it.
 func TestRedisQueueFailover(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	redisserver.Require(t)
 	r := redisserver.StartReplicated(t)
@@ -378,7 +375,6 @@ func TestRedisQueueFailover(t *testing.T) {
 }
 
 func TestRedisQueueConsumerDies(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	for _, partitions := range []int{0, 3} {
@@ -665,7 +661,6 @@ func TestRedisQueueChecksPartitions(t *testing.T) {
 // A newcomer gets its share of partitions from owners that are never idle, and what one consumer is handling is not handed to the
 // next one.
 func TestRedisQueuePartitionsMove(t *testing.T) {
-	soak(t)
 	t.Parallel()
 	s := redisserver.Start(t)
 	q := redispubsub.NewQueue(s.Dial(t, nil), &redispubsub.QueueOptions{Partitions: 5})
