@@ -45,6 +45,7 @@ type flight struct {
 	Received
 	at      int // its place in flights
 	here    bool
+	queued  bool // it is in ready
 	attempt int
 	until   time.Time               // the end of the lease
 	ctx     context.Context         // of its handler
@@ -88,7 +89,8 @@ func (q *Queue) Consume(ctx context.Context, topic, group string, h Handler, o *
 	q.mu.Lock()
 	if q.closed.Load() {
 		q.mu.Unlock()
-		qc.Close(c.settle)
+		c.stopFetch(ErrClosed)
+		c.leave()
 		return nil, ErrClosed
 	}
 	q.consumers[c] = struct{}{}
@@ -230,12 +232,10 @@ func (c *Consumer) free() int {
 
 // arrived takes messages that were handed out.
 func (c *Consumer) arrived(rs []Received) {
-	fs := make([]flight, len(rs))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i, r := range rs {
-		f := &fs[i]
-		*f = flight{Received: r, at: len(c.flights), here: true, attempt: r.Delivered, until: r.Asked.Add(c.o.Lease)}
+	for _, r := range rs {
+		f := &flight{Received: r, at: len(c.flights), here: true, attempt: r.Delivered, until: r.Asked.Add(c.o.Lease)}
 		c.flights = append(c.flights, f)
 		if c.ordered(f) {
 			line, busy := c.lines[f.Key]
@@ -259,6 +259,7 @@ func (c *Consumer) ordered(f *flight) bool { return f.Key != "" && !c.o.Unordere
 // start runs a message, or lets it wait for another one to end. The caller holds c.mu.
 func (c *Consumer) start(f *flight) {
 	if c.running == c.o.Concurrency {
+		f.queued = true
 		c.ready = append(c.ready, f)
 		return
 	}
@@ -267,9 +268,13 @@ func (c *Consumer) start(f *flight) {
 	go c.handle(f)
 }
 
-// prepare makes the context of a message's handler. The caller holds c.mu.
+// prepare makes the context of a message's handler, which has ended where too little is left of the lease. The caller holds c.mu.
 func (c *Consumer) prepare(f *flight) {
+	f.queued = false
 	f.ctx, f.cancel = context.WithCancelCause(c.work)
+	if c.spent(f) {
+		c.lose(f)
+	}
 }
 
 // handle runs messages until none is ready.
@@ -306,9 +311,12 @@ func (c *Consumer) next() *flight {
 	return nil
 }
 
-// call runs the handler once. A panic is an error.
+// call runs the handler once, unless its context has ended before it could begin. A panic is an error.
 func (c *Consumer) call(f *flight) (v verdict) {
 	defer f.cancel(nil)
+	if f.ctx.Err() != nil {
+		return verdict{err: context.Cause(f.ctx)}
+	}
 	if c.noOutcome(f) {
 		return verdict{err: errNoOutcome, dead: true}
 	}
@@ -333,21 +341,22 @@ func (c *Consumer) drain() {
 	c.draining = true
 	c.hurryAcks()
 	fs := c.ready
+	c.ready = nil
+	for key, line := range c.lines { // first: remove starts what waits
+		fs = append(fs, line...)
+		c.lines[key] = nil
+	}
 	for _, f := range slices.Clone(c.flights) {
 		if f.timer != nil {
 			c.remove(f) // as in again
 		}
 	}
-	for key, line := range c.lines {
-		fs = append(fs, line...)
-		c.lines[key] = nil
-	}
-	c.ready = nil
 	c.mu.Unlock()
+	tooLong := time.AfterFunc(c.o.Drain, func() { c.stopWork(ErrClosed) }) // handlers hear of it, and are still waited for
+	defer tooLong.Stop()
 	if len(fs) > 0 {
 		c.release(fs)
 	}
-	tooLong := time.After(c.o.Drain)
 	for {
 		c.mu.Lock()
 		over := len(c.flights) == 0 && len(c.acks)+c.acking == 0 && c.running == 0
@@ -356,14 +365,14 @@ func (c *Consumer) drain() {
 		if over {
 			break
 		}
-		select {
-		case <-changed:
-		case <-tooLong: // handlers hear of it, and are still waited for
-			c.stopWork(ErrClosed)
-			tooLong = nil
-		}
+		<-changed
 	}
 	c.stopWork(ErrClosed)
+	c.leave()
+}
+
+// leave tells the engine that the consumer has ended. Where that fails, its leases end.
+func (c *Consumer) leave() {
 	ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
 	defer cancel()
 	c.c.Close(ctx)

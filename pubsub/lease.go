@@ -40,12 +40,16 @@ func (c *Consumer) extend() {
 // margin is the part of a lease that a handler has to end in before others can have its message.
 const margin = 12
 
+// spent reports whether a message's lease ends so soon that its handler has to, since expire looks again a margin later. The caller
+// holds c.mu.
+func (c *Consumer) spent(f *flight) bool { return time.Until(f.until) < 2*c.o.Lease/margin }
+
 // expire gives up what has not been extended in time, whatever Extend is doing.
 func (c *Consumer) expire() {
 	for sleep(c.settle, c.o.Lease/margin) {
 		c.mu.Lock()
 		for _, f := range slices.Clone(c.flights) { // lose takes some out
-			if time.Until(f.until) < 2*c.o.Lease/margin { // it is looked at again a margin later
+			if c.spent(f) {
 				c.lose(f)
 			}
 		}
@@ -71,7 +75,7 @@ func (c *Consumer) lose(f *flight) {
 		f.cancel(ErrLost)
 		return // its handler returns, or not
 	}
-	if f.timer != nil || slices.Contains(c.ready, f) {
+	if f.timer != nil || f.queued {
 		c.remove(f)
 	}
 }

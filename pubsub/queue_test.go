@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,9 @@ type shaky struct {
 	dry        atomic.Bool  // nothing is handed out
 	lostAcks   atomic.Int64 // how many acks arrive without an answer
 	lostBuries atomic.Int64 // and dead letters
+	late       atomic.Int64 // for how many nanoseconds what is handed out was on its way
+	robbed     atomic.Bool  // no lease is extended
+	asked      record       // for how many messages
 	buried     atomic.Int64
 }
 
@@ -60,6 +64,7 @@ type shakyConsumer struct {
 }
 
 func (c *shakyConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
+	c.s.asked.add(strconv.Itoa(n))
 	for c.s.down.Load() || c.s.dry.Load() {
 		select {
 		case <-time.After(100 * time.Millisecond):
@@ -67,7 +72,11 @@ func (c *shakyConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, er
 			return nil, errAway
 		}
 	}
-	return c.QueueConsumer.Fetch(ctx, n)
+	rs, err := c.QueueConsumer.Fetch(ctx, n)
+	for i := range rs {
+		rs[i].Asked = rs[i].Asked.Add(-time.Duration(c.s.late.Load()))
+	}
+	return rs, err
 }
 
 func (c *shakyConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
@@ -85,6 +94,9 @@ func (c *shakyConsumer) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool
 	if err := c.s.pass(ctx); err != nil {
 		return nil, err
 	}
+	if c.s.robbed.Load() {
+		return make([]bool, len(rs)), nil
+	}
 	return c.QueueConsumer.Extend(ctx, rs)
 }
 
@@ -98,6 +110,13 @@ func (c *shakyConsumer) Bury(ctx context.Context, r pubsub.Receipt, d pubsub.Dea
 		return false, errAway
 	}
 	return buried, err
+}
+
+func (c *shakyConsumer) Release(ctx context.Context, rs []pubsub.Receipt) error {
+	if err := c.s.pass(ctx); err != nil {
+		return err
+	}
+	return c.QueueConsumer.Release(ctx, rs)
 }
 
 func consume(t *testing.T, q *pubsub.Queue, h pubsub.Handler, o *pubsub.ConsumeOptions) *pubsub.Consumer {
@@ -378,6 +397,44 @@ func TestLostLease(t *testing.T) {
 }
 
 // What was handled is not lost with the answer to its ack, and is not handled again by this consumer.
+// No handler begins with a message that is lost already, or about to be.
+func TestLostBeforeItBegins(t *testing.T) {
+	o := &pubsub.ConsumeOptions{Lease: 12 * time.Second}
+	t.Run("lost with the one before it", func(t *testing.T) {
+		queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
+			b.robbed.Store(true)
+			put(t, q, msg("k", "a"), msg("k", "b"))
+			var r record
+			c := consume(t, q, func(_ context.Context, d *pubsub.Delivery) error {
+				r.add(string(d.Data))
+				return pubsub.After(time.Hour)
+			}, o)
+			synctest.Wait()
+			c.Pause()
+			pass(5 * time.Second)
+			require.Equal(t, []string{"a"}, r.all())
+		})
+	})
+	for late, want := range map[time.Duration][]string{
+		time.Hour: {}, 12 * time.Second: {}, 10*time.Second + 1: {}, 9 * time.Second: {"a"},
+	} {
+		t.Run(fmt.Sprint("asked for ", late, " ago"), func(t *testing.T) {
+			queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
+				b.late.Store(int64(late))
+				put(t, q, msg("k", "a"))
+				var r record
+				c := consume(t, q, func(_ context.Context, d *pubsub.Delivery) error {
+					r.add(string(d.Data))
+					return nil
+				}, o)
+				synctest.Wait()
+				c.Pause()
+				require.Equal(t, want, r.all())
+			})
+		})
+	}
+}
+
 func TestLostAck(t *testing.T) {
 	queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
 		b.lostAcks.Store(3)
@@ -479,6 +536,80 @@ func TestDrain(t *testing.T) {
 		}, nil)
 		synctest.Wait()
 		require.ElementsMatch(t, []string{"11", "21", "31", "41", "51", "r2"}, next.all(), "given back at once; what no handler has seen is not counted")
+	})
+}
+
+// Draining gives back what waits behind a message that is to come again: no handler begins with it, before that one or at all, and
+// it does not keep Drain waiting.
+func TestDrainBehindARetry(t *testing.T) {
+	for _, o := range []*pubsub.ConsumeOptions{{Concurrency: 1, Prefetch: 3}, {Concurrency: 3, Prefetch: 3}} {
+		queueBubble(t, func(t *testing.T, q *pubsub.Queue, _ *shaky) {
+			put(t, q, msg("k", "a"), msg("k", "b"), msg("", "busy"))
+			var r record
+			c, err := q.Consume(t.Context(), "t", "g", func(_ context.Context, d *pubsub.Delivery) error {
+				r.add(string(d.Data))
+				if string(d.Data) == "a" {
+					return pubsub.After(time.Hour)
+				}
+				time.Sleep(10 * time.Second)
+				return nil
+			}, o)
+			require.NoError(t, err)
+			pass(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, c.Drain(ctx))
+			require.ElementsMatch(t, []string{"a", "busy"}, r.all())
+			var next record
+			consume(t, q, func(_ context.Context, d *pubsub.Delivery) error {
+				next.add(fmt.Sprint(string(d.Data), d.Attempt))
+				return nil
+			}, nil)
+			pass(time.Minute)
+			require.Equal(t, []string{"a2", "b1"}, next.all())
+		})
+	}
+}
+
+// The time that handlers have begins with the drain, also while nothing can be given back.
+func TestDrainWithoutAnEngine(t *testing.T) {
+	queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
+		put(t, q, msg("k", "1"), msg("k", "2"))
+		var told time.Time
+		c, err := q.Consume(t.Context(), "t", "g", func(ctx context.Context, _ *pubsub.Delivery) error {
+			<-ctx.Done()
+			told = time.Now()
+			return ctx.Err()
+		}, &pubsub.ConsumeOptions{Drain: 5 * time.Second, Lease: time.Hour})
+		require.NoError(t, err)
+		synctest.Wait()
+		b.down.Store(true)
+		begin := time.Now()
+		require.NoError(t, c.Drain(t.Context()))
+		require.Equal(t, 5*time.Second, told.Sub(begin))
+	})
+}
+
+// While its handlers have enough to do, a consumer asks for a quarter of its prefetch or more.
+func TestAsksForMany(t *testing.T) {
+	queueBubble(t, func(t *testing.T, q *pubsub.Queue, b *shaky) {
+		for i := range 300 {
+			put(t, q, msg("", fmt.Sprint(i)))
+		}
+		var r record
+		consume(t, q, func(_ context.Context, d *pubsub.Delivery) error {
+			time.Sleep(time.Second)
+			r.add(string(d.Data))
+			return nil
+		}, &pubsub.ConsumeOptions{Concurrency: 2, Prefetch: 100})
+		pass(100 * time.Second)
+		for _, n := range b.asked.all() {
+			n, err := strconv.Atoi(n)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, n, 25)
+		}
+		pass(time.Minute)
+		require.Len(t, r.all(), 300)
 	})
 }
 

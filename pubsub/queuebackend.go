@@ -61,7 +61,7 @@ type QueueConsumer interface {
 	Bury(ctx context.Context, r Receipt, d DeadLetter) (bool, error)
 
 	// Release gives messages back that no handler has seen, so that others get them soon, and does not count the delivery
-	// if the engine can do so.
+	// if the engine can do so. It leaves alone those that are no longer this consumer's.
 	Release(ctx context.Context, rs []Receipt) error
 
 	// Close leaves the group. What is not settled is handed out to others when its lease ends, or sooner.

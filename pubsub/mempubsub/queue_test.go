@@ -44,6 +44,7 @@ func TestFull(t *testing.T) {
 	require.NoError(t, publish("1"))
 	require.ErrorIs(t, publish("2", "3"), pubsub.ErrFull)
 	require.NoError(t, publish("2"))
+	require.NoError(t, publish("2", "1", "2"), "they are there already")
 	c, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 10, Lease: time.Minute})
 	require.NoError(t, err)
 	_, err = c.Fetch(t.Context(), 1)

@@ -51,6 +51,7 @@ func RunQueue(t *testing.T, newStore func(t *testing.T) (connect func() pubsub.Q
 		{"delays", delays},
 		{"dead letters", deadLetters},
 		{"a dead letter is made once", buriedOnce},
+		{"a poison message becomes a dead letter", poison},
 		{"redrive", redriven},
 		{"stats", stats},
 		{"large messages are refused", tooLarge},
@@ -344,6 +345,9 @@ func lostLease(s *queueSuite) {
 	kept, err := m.c.Extend(s.Context(), receipts(got))
 	require.NoError(s, err)
 	require.Equal(s, []bool{false, false}, kept)
+	require.NoError(s, m.c.Release(s.Context(), receipts(got)))
+	require.False(s, m.bury(got[1], pubsub.DeadLetter{Message: got[1].Message, Group: "g", Attempts: 1, Error: "bad"}))
+	require.Empty(s, s.letters(b, "t", "g"))
 	kept, err = other.c.Extend(s.Context(), receipts(second[1:]))
 	require.NoError(s, err)
 	require.Equal(s, []bool{true}, kept, "the one that has lost it must not take it back")
@@ -483,6 +487,43 @@ func buriedOnce(s *queueSuite) {
 	}
 	require.Len(s, s.letters(b, "t", "g"), 1)
 	m.quiet(s.lease + s.lease/2)
+}
+
+func poison(s *queueSuite) {
+	const healthy, deliveries = 20, 3
+	b := s.connect()
+	q := pubsub.NewQueue(b, nil)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	c, err := q.Consume(s.Context(), "t", "g", func(_ context.Context, d *pubsub.Delivery) error {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(d.Data)]++
+		if string(d.Data) == "poison" {
+			return errors.New("bad")
+		}
+		return nil
+	}, &pubsub.ConsumeOptions{Deliveries: deliveries, Backoff: []time.Duration{10 * time.Millisecond}})
+	require.NoError(s, err)
+	s.Cleanup(func() { require.NoError(s, c.Drain(context.Background())) })
+	ms := []pubsub.Message{text("poison")}
+	for i := range healthy {
+		ms = append(ms, text(fmt.Sprint(i)))
+	}
+	require.NoError(s, q.Publish(s.Context(), "t", ms...))
+	require.Eventually(s, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) == healthy+1
+	}, s.patience, 5*time.Millisecond, "others flow")
+	require.Eventually(s, func() bool { return len(s.letters(b, "t", "g")) == 1 }, s.patience, 50*time.Millisecond)
+	d := s.letters(b, "t", "g")[0]
+	require.Equal(s, "poison", string(d.Data))
+	require.Equal(s, "bad", d.Error)
+	require.Equal(s, deliveries, d.Attempts)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(s, deliveries, seen["poison"])
 }
 
 func redriven(s *queueSuite) {

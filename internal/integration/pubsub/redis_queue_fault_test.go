@@ -645,6 +645,35 @@ func TestRedisQueueForgetsConsumers(t *testing.T) {
 	require.EqualValues(t, 1, cs[0].Pending)
 }
 
+// IDs are remembered for the window after each, and not for much longer, whether messages go on or stop.
+func TestRedisQueueForgetsIDs(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t)
+	rdb := s.Dial(t, nil)
+	const window, ids = 500 * time.Millisecond, "concord:queue:{t}:ids"
+	q := redispubsub.NewQueue(rdb, &redispubsub.QueueOptions{DedupeWindow: window})
+	total := int64(0)
+	for begin := time.Now(); time.Since(begin) < 6*window || total < 5000; total++ {
+		require.NoError(t, q.Publish(t.Context(), "t", []pubsub.Message{{ID: fmt.Sprint(total)}}, 0))
+		if total%100 == 0 {
+			require.GreaterOrEqual(t, rdb.PTTL(t.Context(), ids).Val(), window-100*time.Millisecond)
+		}
+	}
+	now, err := rdb.Time(t.Context()).Result()
+	require.NoError(t, err)
+	recent, err := rdb.ZCount(t.Context(), ids, fmt.Sprint(now.Add(-window).UnixMicro()), "+inf").Result()
+	require.NoError(t, err)
+	require.Less(t, rdb.ZCard(t.Context(), ids).Val(), recent+500)
+	require.Greater(t, total, recent+1000, "or the test proves nothing")
+	last := []pubsub.Message{{ID: fmt.Sprint(total - 1)}}
+	require.NoError(t, q.Publish(t.Context(), "t", last, 0))
+	require.EqualValues(t, total, redisQueueStats(t, q, "t", "g").Waiting, "it is there already")
+	time.Sleep(3*window + time.Second)
+	require.Zero(t, rdb.Exists(t.Context(), ids).Val())
+	require.NoError(t, q.Publish(t.Context(), "t", last, 0))
+	require.EqualValues(t, total+1, redisQueueStats(t, q, "t", "g").Waiting)
+}
+
 func TestRedisQueueChecksPartitions(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t)
