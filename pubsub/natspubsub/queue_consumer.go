@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -71,7 +72,7 @@ func (q *Queue) join(ctx context.Context, topic, group string, o pubsub.JoinOpti
 	for part := range max(q.o.Partitions, 1) {
 		s := &queueSource{
 			c: c, part: part, name: q.o.consumer(group, part), stream: q.o.stream(topic),
-			unsettled: map[*queueReceipt]struct{}{},
+			drains: map[*queueInbox]struct{}{}, unsettled: map[*queueReceipt]struct{}{},
 		}
 		c.sources = append(c.sources, s)
 	}
@@ -147,7 +148,7 @@ type queueSource struct {
 	pause     time.Duration
 	notBefore time.Time // of the next request
 	in        *queueInbox
-	drains    int // inboxes that are being closed
+	drains    map[*queueInbox]struct{} // that are being closed
 	unsettled map[*queueReceipt]struct{}
 
 	pin     string // of this consumer, "" while it has none
@@ -404,9 +405,8 @@ func (c *queueConsumer) Close(ctx context.Context) error {
 	var rs []pubsub.Receipt
 	var inboxes []*queueInbox
 	for _, s := range c.sources {
-		if in := s.cancel(); in != nil {
-			inboxes = append(inboxes, in)
-		}
+		s.cancel()
+		inboxes = slices.AppendSeq(inboxes, maps.Keys(s.drains))
 		for r := range s.unsettled {
 			rs = append(rs, r)
 		}

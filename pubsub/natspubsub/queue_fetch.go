@@ -194,13 +194,13 @@ func (c *queueConsumer) stopAsking() {
 }
 
 // cancel ends the inbox of a source, whose requests end with it, and gives back what comes still. The caller holds c.mu.
-func (s *queueSource) cancel() *queueInbox {
+func (s *queueSource) cancel() {
 	in := s.in
 	if in == nil {
-		return nil
+		return
 	}
 	s.in, in.cancelled = nil, true
-	s.drains++
+	s.drains[in] = struct{}{}
 	go func() {
 		closed := make(chan struct{})
 		in.sub.SetClosedHandler(func(string) { close(closed) })
@@ -218,12 +218,21 @@ func (s *queueSource) cancel() *queueInbox {
 		defer cancel()
 		s.c.giveBack(ctx, late)
 		s.c.mu.Lock()
-		s.drains--
+		delete(s.drains, in)
 		s.c.mu.Unlock()
 		s.c.signal()
 		close(in.done)
 	}()
-	return in
+}
+
+// pinBy takes note of the pin that a message has come with. When its inbox was cancelled meanwhile, what was asked without the pin since then
+// would not be answered until that ends, and is asked again. The caller holds c.mu.
+func (s *queueSource) pinBy(in *queueInbox, pin string) {
+	if s.pin != pin && in.cancelled {
+		s.cancel()
+		s.c.signal()
+	}
+	s.pin = pin
 }
 
 // expire drops requests without an answer: their link is dead, or the server has forgotten them. The caller holds c.mu.
@@ -430,12 +439,12 @@ func (in *queueInbox) receive(m *nats.Msg) {
 	if time.Now().After(v.until) || s.created == 0 {
 		return // it has come too late, and is handed out again
 	}
+	if c.share != nil {
+		s.pinBy(in, m.Header.Get("Nats-Pin-Id"))
+	}
 	if in.cancelled {
 		in.late = append(in.late, v)
 		return
-	}
-	if c.share != nil {
-		s.pin = m.Header.Get("Nats-Pin-Id")
 	}
 	c.empties = 0
 	s.pause = 0

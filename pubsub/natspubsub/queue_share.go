@@ -140,7 +140,7 @@ func (h *queueShare) balance() {
 	}
 	for _, s := range c.sources {
 		switch {
-		case s.leaving && s.pin != "" && len(s.unsettled) == 0 && s.drains == 0:
+		case s.leaving && s.pin != "" && len(s.unsettled) == 0 && len(s.drains) == 0:
 			s.pin = ""
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), drainTime)

@@ -239,8 +239,9 @@ func TestNATSQueueConsumerDies(t *testing.T) {
 			heir := natsJoin(t, natsQueue(t, c, nil, o), 200)
 			seen := map[string]int{}
 			begin := time.Now()
-			for len(seen) < 150 && time.Since(begin) < natsPatience {
-				got := natsFetch(t, heir, time.Second, 50)
+			for patience := natsShort(t, natsPatience); len(seen) < 150; {
+				got, err := heir.Fetch(patience, 50)
+				require.NoError(t, err)
 				for _, r := range got {
 					seen[r.ID]++
 				}
@@ -253,6 +254,41 @@ func TestNATSQueueConsumerDies(t *testing.T) {
 			require.NoError(t, err)
 			require.NotContains(t, kept, true, "who comes back too late has nothing")
 			require.Empty(t, natsFetch(t, victim, natsLease, 10))
+		})
+	}
+}
+
+// A partition that comes when nobody waits for it any more is not lost for the rest of its pin, neither to who asked for it nor, when
+// that one leaves, to others.
+func TestNATSQueuePartitionComesLate(t *testing.T) {
+	t.Parallel()
+	const (
+		latency = 200 * time.Millisecond
+		lease   = 10 * time.Second // a pin lasts 15 s
+		soon    = lease / 2
+	)
+	join := func(t *testing.T, q *natspubsub.Queue) pubsub.QueueConsumer {
+		qc, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 10, Lease: lease})
+		require.NoError(t, err)
+		return qc
+	}
+	for _, leaves := range []bool{false, true} {
+		t.Run(fmt.Sprintf("leaves=%v", leaves), func(t *testing.T) {
+			t.Parallel()
+			c := natsserver.Start(t, 1)
+			o := &natspubsub.QueueOptions{Partitions: 1}
+			links := c.Links(t)
+			qc := join(t, natsQueue(t, c, links, o))
+			q := natsQueue(t, c, nil, o)
+			require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 2), 0))
+			links.Set(faultproxy.Faults{Latency: latency})
+			require.Empty(t, natsFetch(t, qc, latency+latency/2, 2), "or the test proves nothing")
+			if leaves {
+				require.NoError(t, qc.Close(t.Context()))
+				qc = join(t, q)
+			}
+			require.Len(t, natsFetch(t, qc, soon, 2), 2)
+			require.NoError(t, qc.Close(t.Context()))
 		})
 	}
 }
