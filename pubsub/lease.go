@@ -23,13 +23,13 @@ func (c *Consumer) extend() {
 		cancel()
 		if err != nil {
 			next = c.o.Lease / margin
-			continue
 		}
 		c.mu.Lock()
 		for i, f := range fs {
-			if i < len(kept) && kept[i] {
+			switch {
+			case i < len(kept) && kept[i]:
 				f.until = asked.Add(c.o.Lease)
-			} else {
+			case err == nil:
 				c.lose(f)
 			}
 		}

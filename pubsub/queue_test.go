@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -986,5 +987,116 @@ func TestDrainWhileBuryFails(t *testing.T) {
 		require.NoError(t, c.Drain(ctx))
 		var none context.Context
 		require.ErrorIs(t, c.Drain(none), pubsub.ErrInvalid)
+	})
+}
+
+// partly is an engine of which a part is away: it neither extends nor settles what it knows of that.
+type partly struct {
+	pubsub.QueueBackend
+	away *parts
+}
+
+// parts are receipts of messages whose text begins with "away", and how often others were settled.
+type parts struct {
+	mu      sync.Mutex
+	rs      map[pubsub.Receipt]bool
+	settled int
+}
+
+func (p partly) Join(ctx context.Context, topic, group string, o pubsub.JoinOptions) (pubsub.QueueConsumer, error) {
+	qc, err := p.QueueBackend.Join(ctx, topic, group, o)
+	return &partlyConsumer{QueueConsumer: qc, away: p.away}, err
+}
+
+type partlyConsumer struct {
+	pubsub.QueueConsumer
+	away *parts
+}
+
+func (c *partlyConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
+	rs, err := c.QueueConsumer.Fetch(ctx, n)
+	c.away.mu.Lock()
+	defer c.away.mu.Unlock()
+	for _, r := range rs {
+		if strings.HasPrefix(string(r.Data), "away") {
+			c.away.rs[r.Receipt] = true
+		}
+	}
+	return rs, err
+}
+
+// reach returns those of rs that can be reached, and an error if that is not all.
+func (c *partlyConsumer) reach(rs []pubsub.Receipt) (near []pubsub.Receipt, err error) {
+	c.away.mu.Lock()
+	defer c.away.mu.Unlock()
+	for _, r := range rs {
+		if c.away.rs[r] {
+			err = errAway
+		} else {
+			near = append(near, r)
+		}
+	}
+	return near, err
+}
+
+func (c *partlyConsumer) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool, error) {
+	_, away := c.reach(rs)
+	kept, err := c.QueueConsumer.Extend(ctx, rs)
+	for i, r := range rs {
+		if near, _ := c.reach([]pubsub.Receipt{r}); len(near) == 0 {
+			kept[i] = false
+		}
+	}
+	return kept, errors.Join(err, away)
+}
+
+func (c *partlyConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
+	near, away := c.reach(rs)
+	err := c.QueueConsumer.Ack(ctx, near)
+	c.away.mu.Lock()
+	defer c.away.mu.Unlock()
+	c.away.settled += len(near)
+	return errors.Join(err, away)
+}
+
+// What cannot be extended or settled, since a part of the engine is away, is no matter to the rest.
+func TestPartOfTheEngineIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &parts{rs: map[pubsub.Receipt]bool{}}
+		back := func() {
+			away.mu.Lock()
+			defer away.mu.Unlock()
+			clear(away.rs)
+		}
+		q := pubsub.NewQueue(partly{mempubsub.NewQueue(nil), away}, nil)
+		var ends record
+		c := consume(t, q, func(ctx context.Context, d *pubsub.Delivery) error {
+			if strings.HasSuffix(string(d.Data), "slow") {
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Minute):
+				}
+				ends.add(string(d.Data) + ": " + fmt.Sprint(context.Cause(ctx)))
+			}
+			return nil
+		}, &pubsub.ConsumeOptions{Lease: 12 * time.Second, Concurrency: 10})
+		t.Cleanup(back)
+		put(t, q, msg("", "away"), msg("", "away, slow"), msg("", "slow"))
+		synctest.Wait()
+		c.Pause() // or what is not settled would come again
+		for range 5 {
+			pass(2 * time.Second) // what was not settled is tried again
+		}
+		c.Resume()
+		put(t, q, msg("", "later"))
+		pass(6 * time.Second)
+		away.mu.Lock()
+		settled := away.settled
+		away.mu.Unlock()
+		require.Positive(t, settled, "what is handled later is settled while older ones cannot be")
+		back()
+		pass(time.Minute)
+		require.Contains(t, ends.all(), "slow: <nil>", "its lease is extended")
+		require.Contains(t, ends.all(), fmt.Sprint("away, slow: ", pubsub.ErrLost), "or the test proves nothing")
 	})
 }

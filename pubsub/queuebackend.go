@@ -52,7 +52,8 @@ type QueueConsumer interface {
 	Ack(ctx context.Context, rs []Receipt) error
 
 	// Extend gives each message a fresh lease and returns which of them, in the order of rs, are still this consumer's: those
-	// that are not have been handed out again, or settled, or may be soon. After an error nothing is known.
+	// that are not have been handed out again, or settled, or may be soon. With an error those that are true were extended, and
+	// of the rest nothing is known.
 	Extend(ctx context.Context, rs []Receipt) ([]bool, error)
 
 	// Bury makes a dead letter of a message and settles it, both or neither, and once, whatever was lost before. It reports

@@ -97,11 +97,13 @@ func (c *Consumer) hurryAcks() {
 	}
 }
 
-// sendAcks settles what there is. While that fails it goes on, however long: what is settled late is handed out once less. Only
-// a consumer that is about to end gives up after a lease.
+// sendAcks settles what there is. What has failed goes with the next ones, however long: what is settled late is handed out once less.
+// Only a consumer that is about to end gives up after a lease.
 func (c *Consumer) sendAcks() {
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
+	var failing time.Time // since when, zero while all is well
+	pause := minPause
 	for {
 		select {
 		case <-c.ackNow:
@@ -125,29 +127,27 @@ func (c *Consumer) sendAcks() {
 		if len(rs) == 0 {
 			continue
 		}
-		c.sendSome(rs)
-		c.mu.Lock()
-		c.acking = 0
-		c.change()
-		c.mu.Unlock()
-	}
-}
-
-// sendSome settles messages.
-func (c *Consumer) sendSome(rs []Receipt) {
-	begun := time.Now()
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		begun := time.Now()
 		ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
 		err := c.c.Ack(ctx, rs)
 		cancel()
-		if err == nil {
-			return
-		}
 		c.mu.Lock()
-		ending := c.draining
+		c.acking = 0
+		switch {
+		case err == nil:
+			failing, pause = time.Time{}, minPause
+		case failing.IsZero():
+			failing = begun
+			fallthrough
+		case !c.draining || time.Since(failing) <= c.o.Lease:
+			c.acks = append(rs, c.acks...)
+		}
+		c.change()
 		c.mu.Unlock()
-		if ending && time.Since(begun) > c.o.Lease || !sleep(c.settle, pause) {
-			return
+		if err != nil {
+			sleep(c.settle, pause)
+			pause = min(2*pause, maxPause)
+			c.hurryAcks()
 		}
 	}
 }
