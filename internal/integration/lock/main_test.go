@@ -3,6 +3,7 @@ package lock_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"testing"
@@ -68,6 +69,19 @@ func (p *process) acquire(t *testing.T, name string) *lock.Lease {
 	lease, err := p.locks.Acquire(t.Context(), name)
 	require.NoError(t, err)
 	return lease
+}
+
+// acquireSoon tries again while the store, which has just been healed, does not answer within a TTL.
+func (p *process) acquireSoon(t *testing.T, name string) *lock.Lease {
+	t.Helper()
+	for start := time.Now(); ; {
+		lease, err := p.locks.Acquire(t.Context(), name)
+		if errors.Is(err, lock.ErrUnknownOutcome) && time.Since(start) < 10*ttl {
+			continue
+		}
+		require.NoError(t, err)
+		return lease
+	}
 }
 
 // queue starts an acquire of name and returns once it waits in line.
