@@ -3,6 +3,7 @@ package mempubsub_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ func TestQueue(t *testing.T) {
 			pubsubtest.RunQueue(t, func(*testing.T) func() pubsub.QueueBackend {
 				b := mempubsub.NewQueue(&mempubsub.QueueOptions{Partitions: partitions})
 				return func() pubsub.QueueBackend { return b }
-			}, &pubsubtest.QueueOptions{Lease: 300 * time.Millisecond, Patience: time.Second})
+			}, &pubsubtest.QueueOptions{Bubble: synctest.Test})
 		})
 	}
 }

@@ -74,8 +74,10 @@ type QueueOptions struct {
 // their order; what a change of leaders in the midst of them loses comes again.
 //
 // With Partitions one consumer of a group is pinned to a partition by the server. Once it has died another one is after one and a half
-// leases. The pin is in the memory of the consumer's leader: after that has changed, another may get a partition before all that the former owner has
-// is settled; its tokens are greater. Shares are fair among consumers that hear each other's greetings, sent every quarter of a
+// leases. Servers hand out again in an order of their own, so who gets a partition, or messages of it again, hands on nothing of it
+// until all that is handed out and not settled is here. The pin is in the memory of the consumer's leader: after that has changed,
+// another may get a partition while the former owner is alive; it waits for what that one has, for one and a half leases at the
+// most, and its tokens are greater. Shares are fair among consumers that hear each other's greetings, sent every quarter of a
 // lease over core NATS; nothing else depends on those.
 //
 // # Limits
@@ -84,7 +86,8 @@ type QueueOptions struct {
 // leader, and which take a stream with allow_msg_schedules. The longest message is the server's max_payload, or less if the stream says so, less 2 KiB,
 // with its headers. Released messages count as delivered. A message whose lease has ended counts as pending in Stats until it
 // is handed out again. The lease of a group is the longest that a consumer has joined with: lower it with `nats consumer edit`. With
-// Partitions a Prefetch of fewer than there are makes idle consumers look at them in turn, which takes up to 100 ms each.
+// Partitions up to twice the Prefetch wait here, and a Prefetch of fewer than there are makes idle consumers look at them in turn, which
+// takes up to 100 ms each.
 //
 // A client that cannot write, since its connection is stuck and its buffers are full, sends late: what Publish could not
 // send before its context ended may be stored afterwards.

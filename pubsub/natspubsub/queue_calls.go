@@ -41,18 +41,18 @@ func (a queueAnswer) none() bool {
 }
 
 // do sends ms in their order and waits for the answers to those for which answered, which may be nil, is true. The order of the
-// answers is that of ms. What could not be sent when ctx ended is sent later, or not.
+// answers is that of ms; with an error they are those that came. What is being sent when ctx ends is sent later, or not.
 func (c *queueCalls) do(ctx context.Context, ms []*nats.Msg, answered func(i int) bool) ([]queueAnswer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	call := &queueCall{answers: make([]queueAnswer, len(ms)), done: make(chan struct{})}
-	key, err := c.open(call)
+	key, inbox, err := c.open(call)
 	if err != nil {
 		return nil, err
 	}
 	defer c.forget(key)
-	prefix := c.inbox + key + "."
+	prefix := inbox + key + "."
 	for i, m := range ms {
 		if answered == nil || answered(i) {
 			m.Reply = prefix + strconv.Itoa(i)
@@ -62,6 +62,9 @@ func (c *queueCalls) do(ctx context.Context, ms []*nats.Msg, answered func(i int
 	// Sending waits for the connection whatever ctx says, so a goroutine does.
 	go func() {
 		for _, m := range ms {
+			if call.ended() {
+				return
+			}
 			if err := c.nc.PublishMsg(m); err != nil {
 				call.fail(err)
 				return
@@ -75,21 +78,18 @@ func (c *queueCalls) do(ctx context.Context, ms []*nats.Msg, answered func(i int
 	}
 	call.mu.Lock()
 	defer call.mu.Unlock()
-	if call.err != nil {
-		return nil, call.err
-	}
-	return call.answers, nil
+	return call.answers, call.err
 }
 
 // open registers a call, and subscribes to the answers first.
-func (c *queueCalls) open(call *queueCall) (string, error) {
+func (c *queueCalls) open(call *queueCall) (key, inbox string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sub == nil || !c.sub.IsValid() {
 		c.inbox = c.nc.NewInbox() + "."
 		sub, err := c.nc.Subscribe(c.inbox+"*.*", c.answer)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		sub.SetPendingLimits(-1, -1)
 		c.sub = sub
@@ -98,9 +98,9 @@ func (c *queueCalls) open(call *queueCall) (string, error) {
 		c.waiting = map[string]*queueCall{}
 	}
 	c.next++
-	key := strconv.FormatUint(c.next, 36)
+	key = strconv.FormatUint(c.next, 36)
 	c.waiting[key] = call
-	return key, nil
+	return key, c.inbox, nil
 }
 
 func (c *queueCalls) forget(key string) {
@@ -130,6 +130,13 @@ func (c *queueCalls) answer(m *nats.Msg) {
 	if call.left--; call.left == 0 {
 		close(call.done)
 	}
+}
+
+// ended reports whether nobody waits for answers any more.
+func (c *queueCall) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil
 }
 
 // fail ends the call with an error, unless all answers are there.

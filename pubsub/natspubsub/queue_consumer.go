@@ -1,6 +1,7 @@
 package natspubsub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,8 @@ import (
 const (
 	// maxWaitingPulls is how many requests for messages a group may have open, one or two for each of its consumers.
 	maxWaitingPulls = 4096
-	// makesAtOnce is how many consumers of partitions are made at a time: a cluster takes some time for each.
-	makesAtOnce = 8
+	// callsAtOnce is how many consumers of partitions are made, or given up, at a time: a cluster takes some time for each.
+	callsAtOnce = 8
 	// pinGroup names the one priority group of a consumer of a partition.
 	pinGroup = "one"
 )
@@ -87,6 +88,7 @@ func (q *Queue) join(ctx context.Context, topic, group string, o pubsub.JoinOpti
 			return nil, err
 		}
 		c.share = share
+		share.start()
 	}
 	return c, nil
 }
@@ -96,20 +98,27 @@ func (c *queueConsumer) makeConsumers(ctx context.Context) error {
 	if _, _, err := c.t.ready(ctx); err != nil {
 		return err
 	}
-	errs := make([]error, len(c.sources))
-	room := make(chan struct{}, makesAtOnce)
+	return eachSource(c.sources, func(s *queueSource) error {
+		return queueRetry(ctx, func(ctx context.Context) error {
+			err := s.ready(ctx)
+			if err != nil {
+				c.t.forget()
+			}
+			return err
+		})
+	})
+}
+
+// eachSource calls f for each of ss, callsAtOnce at a time, and joins the errors.
+func eachSource(ss []*queueSource, f func(*queueSource) error) error {
+	errs := make([]error, len(ss))
+	room := make(chan struct{}, callsAtOnce)
 	var all sync.WaitGroup
-	for i, s := range c.sources {
+	for i, s := range ss {
 		room <- struct{}{}
 		all.Go(func() {
 			defer func() { <-room }()
-			errs[i] = queueRetry(ctx, func(ctx context.Context) error {
-				err := s.ready(ctx)
-				if err != nil {
-					c.t.forget()
-				}
-				return err
-			})
+			errs[i] = f(s)
 		})
 	}
 	all.Wait()
@@ -149,10 +158,13 @@ type queueSource struct {
 	notBefore time.Time // of the next request
 	in        *queueInbox
 	drains    map[*queueInbox]struct{} // that are being closed
+	returns   int                      // batches that are being given back
 	unsettled map[*queueReceipt]struct{}
+	gathering *gathering
 
 	pin     string // of this consumer, "" while it has none
 	pinned  time.Time
+	unsure  bool // whether what the former owner of the pin had is settled
 	leaving bool // the pin is given up when all is settled
 }
 
@@ -187,8 +199,9 @@ func (s *queueSource) ready(ctx context.Context) error {
 	defer s.c.mu.Unlock()
 	if created := found.CachedInfo().Created.UnixMicro(); created != s.created {
 		s.created = created
-		s.pin = ""
+		s.pin, s.leaving = "", false
 		clear(s.unsettled) // the new one hands them out again
+		s.gathering = nil
 	}
 	s.stale, s.pause = false, 0
 	return nil
@@ -255,7 +268,8 @@ func (c *queueConsumer) own(rs []pubsub.Receipt, live bool) (own []*queueReceipt
 // errQueueGone reports that nobody answers for a consumer: it has no leader now, or was deleted.
 var errQueueGone = errors.New("nobody serves the consumer")
 
-// tell publishes the same text for each receipt, and waits until the last one of each source was heard, or with all, each.
+// tell publishes the same text for each receipt, and waits until the last one of each source was heard, or with all, each. With an error
+// it returns the answers that came.
 func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text string, all bool) ([]queueAnswer, error) {
 	if len(rs) == 0 {
 		return nil, nil
@@ -269,15 +283,12 @@ func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text strin
 		last[r.s] = i
 	}
 	answers, err := c.q.calls.do(ctx, ms, func(i int) bool { return all || last[rs[i].s] == i })
-	if err != nil {
-		return nil, err
-	}
 	for i, a := range answers {
 		if a.Msg != nil && a.none() {
 			c.mu.Lock()
 			rs[i].s.stale = true
 			c.mu.Unlock()
-			err = errQueueGone
+			err = cmp.Or(err, errQueueGone)
 		}
 	}
 	return answers, err
@@ -287,24 +298,35 @@ func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text strin
 // last. What a consumer has handed out that was deleted since then cannot be settled, and comes again.
 func (c *queueConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
 	own, _ := c.own(rs, false)
-	if _, err := c.tell(ctx, own, "+ACK", false); err != nil {
-		return fmt.Errorf("natspubsub: ack %d of %q: %w", len(rs), c.t.name, err)
+	answers, err := c.tell(ctx, own, "+ACK", false)
+	if err != nil {
+		own = answered(own, answers)
+		err = fmt.Errorf("natspubsub: ack %d of %q: %w", len(rs), c.t.name, err)
 	}
 	c.settle(own)
-	return nil
+	return err
+}
+
+// answered returns the receipts of those sources whose last one was answered.
+func answered(rs []*queueReceipt, answers []queueAnswer) []*queueReceipt {
+	heard := map[*queueSource]bool{}
+	for i, a := range answers {
+		if a.Msg != nil && !a.none() {
+			heard[rs[i].s] = true
+		}
+	}
+	return slices.DeleteFunc(rs, func(r *queueReceipt) bool { return !heard[r.s] })
 }
 
 func (c *queueConsumer) settle(rs []*queueReceipt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	freed := false
 	for _, r := range rs {
 		r.settled = true
 		delete(r.s.unsettled, r)
-		freed = freed || r.s.leaving && len(r.s.unsettled) == 0
 	}
-	if freed {
-		c.signal()
+	if c.share != nil {
+		c.share.settled()
 	}
 }
 
@@ -326,46 +348,79 @@ func (c *queueConsumer) Extend(ctx context.Context, rs []pubsub.Receipt) ([]bool
 	if len(own) == 0 {
 		return kept, nil
 	}
-	asked := time.Now()
-	answers, err := c.tell(ctx, own, "+WPI", true)
-	if err == nil {
-		err = c.sameConsumers(ctx, own)
+	extended, err := c.extend(ctx, own)
+	for i, r := range own {
+		kept[index[i]] = extended[r]
 	}
 	if err != nil {
-		return nil, fmt.Errorf("natspubsub: extend %d of %q: %w", len(rs), c.t.name, err)
+		err = fmt.Errorf("natspubsub: extend %d of %q: %w", len(rs), c.t.name, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, r := range own {
-		if !r.settled && r.created == r.s.created && answers[i].at.Before(r.until) {
-			r.until = asked.Add(c.lease)
-			kept[index[i]] = true
-		}
-	}
-	return kept, nil
+	return kept, err
 }
 
-// sameConsumers looks whether the consumers are those that handed out the messages.
-func (c *queueConsumer) sameConsumers(ctx context.Context, rs []*queueReceipt) error {
-	seen := map[*queueSource]bool{}
-	for _, r := range rs {
-		if seen[r.s] {
-			continue
-		}
-		seen[r.s] = true
-		i, err := c.q.js.Consumer(ctx, r.s.stream, r.s.name)
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return err
-		}
-		c.mu.Lock()
-		if err != nil || i.CachedInfo().Created.UnixMicro() != r.s.created {
-			r.s.stale = true
-			r.s.created = 0 // none of what it has handed out is ours
-			c.signal()
-		}
-		c.mu.Unlock()
+// extend returns which messages were extended. A partition that does not answer is no matter to the others.
+func (c *queueConsumer) extend(ctx context.Context, rs []*queueReceipt) (map[*queueReceipt]bool, error) {
+	if c.share == nil {
+		return c.sources[0].extend(ctx, rs)
 	}
-	return nil
+	bySource := map[*queueSource][]*queueReceipt{}
+	for _, r := range rs {
+		bySource[r.s] = append(bySource[r.s], r)
+	}
+	extended := map[*queueReceipt]bool{}
+	var errs []error
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for s, rs := range bySource {
+		all.Go(func() {
+			some, err := s.extend(ctx, rs)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(extended, some)
+			errs = append(errs, err)
+		})
+	}
+	all.Wait()
+	return extended, errors.Join(errs...)
+}
+
+func (s *queueSource) extend(ctx context.Context, rs []*queueReceipt) (map[*queueReceipt]bool, error) {
+	asked := time.Now()
+	answers, err := s.c.tell(ctx, rs, "+WPI", true)
+	if err == nil {
+		_, err = s.pending(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	extended := make(map[*queueReceipt]bool, len(rs))
+	for i, r := range rs {
+		if !r.settled && r.created == s.created && answers[i].at.Before(r.until) {
+			r.until = asked.Add(s.c.lease)
+			extended[r] = true
+		}
+	}
+	return extended, nil
+}
+
+// pending returns how many messages are handed out and not settled, of all consumers. It looks whether the consumer is the one that has
+// handed out what is here.
+func (s *queueSource) pending(ctx context.Context) (int, error) {
+	i, err := s.c.q.js.Consumer(ctx, s.stream, s.name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, err
+	}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if err != nil || i.CachedInfo().Created.UnixMicro() != s.created {
+		s.stale = true
+		s.created = 0 // none of what it has handed out is ours
+		s.c.signal()
+		return 0, nil
+	}
+	return i.CachedInfo().NumAckPending, nil
 }
 
 // Release implements pubsub.QueueConsumer. The delivery counts.
@@ -379,13 +434,14 @@ func (c *queueConsumer) Release(ctx context.Context, rs []pubsub.Receipt) error 
 
 // giveBack makes the server hand out messages again at once, in their order.
 func (c *queueConsumer) giveBack(ctx context.Context, rs []*queueReceipt) error {
-	slices.SortFunc(rs, func(a, b *queueReceipt) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
+	c.mu.Lock()
+	now := time.Now()
+	live := slices.DeleteFunc(slices.Clone(rs), func(r *queueReceipt) bool { // others may have the rest
+		return r.settled || r.created != r.s.created || !now.Before(r.until)
 	})
-	_, err := c.tell(ctx, rs, "-NAK", false)
+	c.mu.Unlock()
+	slices.SortFunc(live, func(a, b *queueReceipt) int { return cmp.Compare(a.seq, b.seq) })
+	_, err := c.tell(ctx, live, "-NAK", false)
 	c.settle(rs)
 	return err
 }
@@ -402,26 +458,30 @@ func (c *queueConsumer) Close(ctx context.Context) error {
 	if c.idle != nil {
 		c.idle.Stop()
 	}
-	var rs []pubsub.Receipt
 	var inboxes []*queueInbox
 	for _, s := range c.sources {
 		s.cancel()
 		inboxes = slices.AppendSeq(inboxes, maps.Keys(s.drains))
-		for r := range s.unsettled {
-			rs = append(rs, r)
-		}
 	}
-	c.buffer = nil
 	c.mu.Unlock()
 	c.q.nc.RemoveStatusListener(c.status)
+	if c.share != nil {
+		c.share.stop()
+	}
 	for _, in := range inboxes {
 		select {
 		case <-in.done:
 		case <-ctx.Done():
 		}
 	}
-	own, _ := c.own(rs, true)
-	err := c.giveBack(ctx, own)
+	c.mu.Lock()
+	c.buffer = nil
+	var rs []*queueReceipt
+	for _, s := range c.sources {
+		rs = slices.AppendSeq(rs, maps.Keys(s.unsettled))
+	}
+	c.mu.Unlock()
+	err := c.giveBack(ctx, rs)
 	if c.share != nil {
 		err = errors.Join(err, c.share.close(ctx))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,7 +24,7 @@ const (
 	minPullSlack = time.Second
 	// turnPull is how long one waits at a partition while there are others that cannot be asked at the same time.
 	turnPull = 100 * time.Millisecond
-	// drainTime is how long the answers of a request that is taken back may take.
+	// drainTime is how long giving up a partition may take.
 	drainTime = 5 * time.Second
 )
 
@@ -38,9 +39,11 @@ type queueInbox struct {
 	requests  []*queueRequest // the oldest first
 	open      int             // how many messages may come
 	heard     time.Time       // when something came last
+	sends     sync.WaitGroup  // requests that are being sent
 	cancelled bool
-	late      []*queueReceipt // what came after that
-	done      chan struct{}   // closed when it was given back
+	asked     time.Time       // of the request for whose want of an answer it was
+	late      []*queueReceipt // what came after that and is given back
+	done      chan struct{}   // closed when nothing comes any more
 }
 
 // queueRequest asked for messages. Messages do not tell which request they answer. The server serves requests first in, first out, or in turn, so
@@ -52,8 +55,8 @@ type queueRequest struct {
 	doneAfter       int // so many messages, 0 while it is the newest
 }
 
-// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n. When a Fetch is not followed by another for
-// a quarter of a lease, or its context ends, what comes is given back.
+// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n, with Partitions than twice that. When a Fetch is not followed by another for
+// a quarter of a lease, or its context ends, what comes is given back, or, with Partitions, kept for the next one.
 func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
 	rs, err := c.fetch(ctx, n)
 	if err != nil {
@@ -133,6 +136,7 @@ func (c *queueConsumer) take(now time.Time, n int) (rs []pubsub.Received) {
 			delete(v.s.unsettled, v)
 			continue // it is handed out again
 		}
+		r.Asked = v.until.Add(-c.lease) // it may have been extended
 		rs = append(rs, r)
 	}
 	clear(c.buffer[:k])
@@ -142,10 +146,12 @@ func (c *queueConsumer) take(now time.Time, n int) (rs []pubsub.Received) {
 	return rs
 }
 
-// open returns how many messages may come. The caller holds c.mu.
+// open returns how many messages may come, but for those of partitions that gather. The caller holds c.mu.
 func (c *queueConsumer) open() (n int) {
 	for _, s := range c.sources {
-		n += s.open()
+		if s.gathering == nil {
+			n += s.open()
+		}
 	}
 	return n
 }
@@ -174,26 +180,48 @@ func (c *queueConsumer) watchIdle() {
 	})
 }
 
-// stopAsking takes all requests back, and gives back what has come. The caller holds c.mu.
+// stopAsking takes all requests back, and gives back what has come, but not the messages of partitions: nobody else could get them. The
+// caller holds c.mu.
 func (c *queueConsumer) stopAsking() {
-	var rs []pubsub.Receipt
-	for _, r := range c.buffer {
-		rs = append(rs, r.Receipt)
-	}
-	c.buffer = nil
 	for _, s := range c.sources {
 		s.cancel()
 	}
-	if len(rs) > 0 {
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-			defer cancel()
-			c.Release(ctx, rs) // if that fails, their leases end
-		}()
+	if c.share == nil {
+		c.sources[0].giveBackBuffered()
 	}
 }
 
-// cancel ends the inbox of a source, whose requests end with it, and gives back what comes still. The caller holds c.mu.
+// buffered calls f for all that has come and was not fetched. The caller holds c.mu.
+func (c *queueConsumer) buffered(f func(r *queueReceipt)) {
+	for _, r := range c.buffer {
+		f(r.Receipt.(*queueReceipt))
+	}
+	for _, s := range c.sources {
+		if s.gathering != nil {
+			for _, r := range s.gathering.rs {
+				f(r.Receipt.(*queueReceipt))
+			}
+		}
+	}
+}
+
+// giveBackSoon gives back messages of the source in the background. Until then nothing is asked for, since what comes would overtake
+// them. The caller holds c.mu.
+func (s *queueSource) giveBackSoon(rs []*queueReceipt) {
+	s.returns++
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), max(s.c.pullTime(), minPullSlack))
+		defer cancel()
+		s.c.giveBack(ctx, rs) // if that fails, their leases end
+		s.c.mu.Lock()
+		s.returns--
+		s.c.mu.Unlock()
+		s.c.signal()
+	}()
+}
+
+// cancel ends the inbox of a source, whose requests end with it. What comes still is given back, or with partitions put into the buffer.
+// The caller holds c.mu.
 func (s *queueSource) cancel() {
 	in := s.in
 	if in == nil {
@@ -203,36 +231,33 @@ func (s *queueSource) cancel() {
 	s.drains[in] = struct{}{}
 	go func() {
 		closed := make(chan struct{})
-		in.sub.SetClosedHandler(func(string) { close(closed) })
-		if in.sub.Drain() == nil {
-			select {
-			case <-closed:
-			case <-time.After(drainTime):
-			}
+		go func() {
+			in.sends.Wait()
+			in.sub.SetClosedHandler(func(string) { close(closed) })
+			in.sub.Drain()
+		}()
+		select {
+		case <-closed:
+		case <-time.After(max(s.c.pullTime(), minPullSlack)):
+			in.sub.Unsubscribe()
 		}
-		in.sub.Unsubscribe()
+		if s.c.share != nil {
+			// The server gives a partition that is free to the first request that it knows, even if nobody listens for it any more. A request
+			// that has ended when it comes makes it look for such, and is answered then.
+			ctx, cancel := context.WithTimeout(context.Background(), minPullSlack)
+			m := &nats.Msg{Subject: s.subject(), Data: pullRequest{Expires: 1, Batch: 1, Group: pinGroup}.encode()}
+			s.c.q.calls.do(ctx, []*nats.Msg{m}, nil)
+			cancel()
+		}
 		s.c.mu.Lock()
-		late := in.late
-		s.c.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		s.c.giveBack(ctx, late)
-		s.c.mu.Lock()
+		defer s.c.mu.Unlock()
+		if len(in.late) > 0 {
+			s.giveBackSoon(in.late)
+		}
 		delete(s.drains, in)
-		s.c.mu.Unlock()
 		s.c.signal()
 		close(in.done)
 	}()
-}
-
-// pinBy takes note of the pin that a message has come with. When its inbox was cancelled meanwhile, what was asked without the pin since then
-// would not be answered until that ends, and is asked again. The caller holds c.mu.
-func (s *queueSource) pinBy(in *queueInbox, pin string) {
-	if s.pin != pin && in.cancelled {
-		s.cancel()
-		s.c.signal()
-	}
-	s.pin = pin
 }
 
 // expire drops requests without an answer: their link is dead, or the server has forgotten them. The caller holds c.mu.
@@ -246,6 +271,7 @@ func (c *queueConsumer) expire(now time.Time) {
 			r := in.requests[0]
 			in.drop(r, 0) // it was answered in full, unless nothing has come since
 			if in.heard.Before(r.asked) {
+				in.asked = r.asked
 				s.stale = true
 				s.cancel()
 				break
@@ -256,28 +282,30 @@ func (c *queueConsumer) expire(now time.Time) {
 
 // mend makes consumers again that have gone. While that fails, it is tried again later; with hurry not now.
 func (c *queueConsumer) mend(ctx context.Context, hurry bool) error {
+	if hurry {
+		return nil
+	}
+	var due []*queueSource
+	c.mu.Lock()
 	for _, s := range c.sources {
-		c.mu.Lock()
-		due := s.stale && !time.Now().Before(s.notBefore)
-		c.mu.Unlock()
-		if !due || hurry {
-			continue
+		if s.stale && !time.Now().Before(s.notBefore) {
+			due = append(due, s)
 		}
+	}
+	c.mu.Unlock()
+	return eachSource(due, func(s *queueSource) error {
 		try, cancel := context.WithTimeout(ctx, queueAttempt)
+		defer cancel()
 		err := s.ready(try)
-		cancel()
-		if err == nil {
-			continue
-		}
-		if queueFinal(err) {
+		if err == nil || queueFinal(err) {
 			return err
 		}
 		c.t.forget()
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		s.later()
-		c.mu.Unlock()
-	}
-	return nil
+		return nil
+	})
 }
 
 // later puts off the next request. The caller holds c.mu.
@@ -301,19 +329,21 @@ func (c *queueConsumer) ask(n int) (next time.Time) {
 	defer c.mu.Unlock()
 	now := time.Now()
 	next = now.Add(c.pullTime())
-	open := c.open() + len(c.buffer)
-	if open > n && c.share == nil || open > n+len(c.sources) {
-		c.stopAsking()
-		open = 0
+	most := n
+	if c.share != nil {
+		most = 2 * n // or partitions without messages would leave no room for those with many
 	}
-	if room := n - open; room > 0 && !c.left {
-		if c.share == nil {
-			if 2*open < n {
-				c.sources[0].ask(now, room, c.pullTime(), false)
-			}
-		} else {
-			c.askAll(now, room)
-		}
+	open := c.open() + len(c.buffer)
+	if open > most {
+		c.stopAsking()
+		open = len(c.buffer)
+	}
+	switch {
+	case c.left:
+	case c.share != nil:
+		c.askAll(now, min(most-open, n-len(c.buffer)))
+	case 2*open < n:
+		c.sources[0].ask(now, n-open, c.pullTime(), false)
 	}
 	for _, s := range c.sources {
 		if s.stale || now.Before(s.notBefore) {
@@ -341,7 +371,7 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 	asked := 0
 	for i := range c.sources {
 		s := c.sources[(c.turn+i)%len(c.sources)]
-		if !c.share.may(s) {
+		if !c.share.may(s) || s.gathering != nil {
 			continue
 		}
 		asked++
@@ -349,7 +379,7 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 			free = append(free, s)
 		}
 	}
-	if len(free) == 0 {
+	if len(free) == 0 || room <= 0 {
 		return
 	}
 	if room >= len(free) {
@@ -366,7 +396,7 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 
 // ask sends one request. The caller holds c.mu.
 func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool) {
-	if s.stale || now.Before(s.notBefore) {
+	if s.stale || now.Before(s.notBefore) || len(s.drains)+s.returns > 0 {
 		return
 	}
 	if s.in == nil {
@@ -398,16 +428,25 @@ func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool)
 		p.Group, p.ID = pinGroup, s.pin
 		s.pinned = now
 	}
-	s.send(p, in.prefix+token)
+	s.send(p, in.prefix+token, &in.sends)
 }
 
-// send publishes a request, and does not wait for a connection that is stuck.
-func (s *queueSource) send(p pullRequest, reply string) {
+// send publishes a request, and does not wait for a connection that is stuck. sent is done when it was.
+func (s *queueSource) send(p pullRequest, reply string, sent *sync.WaitGroup) {
+	sent.Go(func() { s.c.q.nc.PublishRequest(s.subject(), reply, p.encode()) })
+}
+
+// subject is where a source is asked for messages.
+func (s *queueSource) subject() string {
+	return s.c.q.api + "CONSUMER.MSG.NEXT." + s.stream + "." + s.name
+}
+
+func (p pullRequest) encode() []byte {
 	data, err := json.Marshal(p)
 	if err != nil {
-		return // it has nothing that could fail
+		return nil // it has nothing that could fail
 	}
-	go s.c.q.nc.PublishRequest(s.c.q.api+"CONSUMER.MSG.NEXT."+s.stream+"."+s.name, reply, data)
+	return data
 }
 
 // receive is called for what comes, one after the other.
@@ -430,29 +469,41 @@ func (in *queueInbox) receive(m *nats.Msg) {
 		c.signal()
 		return
 	}
-	if len(in.requests) == 0 {
-		return // it answers none: it comes again
+	asked := in.asked
+	if len(in.requests) > 0 {
+		asked = in.requests[0].asked
 	}
-	r := in.requests[0]
+	if asked.IsZero() || s.created == 0 {
+		return // it answers nothing that is known here: it comes again
+	}
 	in.count()
-	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, created: s.created, until: r.asked.Add(c.lease)}
-	if time.Now().After(v.until) || s.created == 0 {
-		return // it has come too late, and is handed out again
-	}
 	if c.share != nil {
-		s.pinBy(in, m.Header.Get("Nats-Pin-Id"))
+		if pin := m.Header.Get("Nats-Pin-Id"); s.pin != pin {
+			s.pin, s.unsure = pin, true
+		}
 	}
-	if in.cancelled {
+	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, created: s.created, until: asked.Add(c.lease)}
+	switch {
+	case in.heard.After(v.until):
+		return // it has come too late, and is handed out again
+	case c.left:
+		s.unsettled[v] = struct{}{} // Close gives it back
+		return
+	case in.cancelled && (c.share == nil || s.leaving):
 		in.late = append(in.late, v)
 		return
 	}
 	c.empties = 0
 	s.pause = 0
 	s.unsettled[v] = struct{}{}
-	c.buffer = append(c.buffer, pubsub.Received{
+	got := pubsub.Received{
 		Message: msg, Receipt: v, Delivered: a.delivered, Token: uint64(s.created) + a.consumer, Partition: s.part,
-		Published: a.published(), Asked: r.asked,
-	})
+		Published: a.published(),
+	}
+	if c.share != nil && s.gathers(got) {
+		return
+	}
+	c.buffer = append(c.buffer, got)
 	if len(c.buffer) == 1 {
 		c.signal()
 	}
@@ -479,8 +530,7 @@ func (in *queueInbox) ended(token string, m *nats.Msg) {
 	case "404", "408": // no messages
 		s.c.empties++
 	case "423": // another one has the partition
-		s.pin = ""
-		s.leaving = false
+		s.unpinned()
 	case "400":
 		s.c.err = fmt.Errorf("consumer %q of stream %q: %s", s.name, s.stream, m.Header.Get("Description"))
 	default: // it was deleted, has no leader, or too many ask

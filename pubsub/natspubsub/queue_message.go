@@ -1,6 +1,7 @@
 package natspubsub
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func encodeMessage(subject string, m *pubsub.Message) *nats.Msg {
 		h[headerKey] = []string{escapeHeader(m.Key)}
 	}
 	h[jetstream.MsgIDHeader] = []string{escapeHeader(m.ID)}
-	return &nats.Msg{Subject: subject, Header: h, Data: m.Data}
+	return &nats.Msg{Subject: subject, Header: h, Data: bytes.Clone(m.Data)} // it may be sent after the caller has gone
 }
 
 // decodeMessage is its inverse.

@@ -3,8 +3,9 @@ package natspubsub
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,8 @@ type queueShare struct {
 	id      string
 	subject string
 	sub     *nats.Subscription
+	ctx     context.Context
+	stop    context.CancelFunc
 	work    sync.WaitGroup
 
 	others map[string]time.Time // when each was heard last; under c.mu
@@ -41,8 +44,13 @@ func newQueueShare(c *queueConsumer) (*queueShare, error) {
 		return nil, err
 	}
 	h.sub = sub
-	h.work.Go(h.keep)
+	h.ctx, h.stop = context.WithCancel(context.Background())
 	return h, nil
+}
+
+func (h *queueShare) start() {
+	h.work.Go(h.keep)
+	h.work.Go(h.extend)
 }
 
 func (h *queueShare) hear(m *nats.Msg) {
@@ -76,7 +84,7 @@ func (h *queueShare) keep() {
 	for {
 		select {
 		case <-every.C:
-		case <-h.c.closed:
+		case <-h.ctx.Done():
 			return
 		}
 		h.greet(greetHere)
@@ -84,11 +92,32 @@ func (h *queueShare) keep() {
 		for _, s := range h.c.sources {
 			if s.pin != "" && time.Since(s.pinned) > h.c.lease/8 {
 				// It has ended when it arrives, so that it gets no message.
-				s.send(pullRequest{Expires: 1, Batch: 1, Group: pinGroup, ID: s.pin}, h.c.q.nc.NewInbox())
+				s.send(pullRequest{Expires: 1, Batch: 1, Group: pinGroup, ID: s.pin}, h.c.q.nc.NewInbox(), new(sync.WaitGroup))
 			}
 		}
 		h.c.mu.Unlock()
 		h.balance()
+	}
+}
+
+// extend keeps the leases of what waits here.
+func (h *queueShare) extend() {
+	every := max(h.c.lease/4, minPull)
+	for queueSleep(h.ctx, every) {
+		h.c.mu.Lock()
+		var rs []*queueReceipt
+		now := time.Now()
+		h.c.buffered(func(r *queueReceipt) {
+			if now.Before(r.until) {
+				rs = append(rs, r)
+			}
+		})
+		h.c.mu.Unlock()
+		if len(rs) > 0 {
+			ctx, cancel := context.WithTimeout(h.ctx, every)
+			h.c.extend(ctx, rs) // if that fails, they are handed out again
+			cancel()
+		}
 	}
 }
 
@@ -131,21 +160,21 @@ func (h *queueShare) balance() {
 	fair, owned := h.fair(), h.owned()
 	for pass := range 2 { // those that have nothing first
 		for _, s := range c.sources {
-			if owned > fair && s.pin != "" && !s.leaving && (pass > 0 || len(s.unsettled) == 0) {
-				s.leaving = true
-				s.cancel()
+			if owned > fair && s.pin != "" && !s.leaving && (pass > 0 || !s.busy()) {
+				s.leave()
 				owned--
 			}
 		}
 	}
 	for _, s := range c.sources {
 		switch {
-		case s.leaving && s.pin != "" && len(s.unsettled) == 0 && len(s.drains) == 0:
+		case s.gone():
+			pin := s.pin
 			s.pin = ""
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 				defer cancel()
-				h.unpin(ctx, s) // if that fails, the pin ends by itself
+				h.unpin(ctx, s, pin) // if that fails, the pin ends by itself
 				c.mu.Lock()
 				s.leaving = false
 				s.notBefore = time.Now().Add(c.lease / 4) // others first
@@ -157,8 +186,68 @@ func (h *queueShare) balance() {
 	}
 }
 
-// unpin makes a partition free.
-func (h *queueShare) unpin(ctx context.Context, s *queueSource) error {
+// settled looks whether a partition that is to be given up can be. The caller holds c.mu.
+func (h *queueShare) settled() {
+	for _, s := range h.c.sources {
+		if s.gone() {
+			h.c.signal()
+			return
+		}
+	}
+}
+
+// leave begins to give up a partition. What was not fetched yet is given back. The caller holds c.mu.
+func (s *queueSource) leave() {
+	s.leaving = true
+	s.cancel()
+	s.giveBackBuffered()
+}
+
+// unpinned notes that another consumer may have the partition. The caller holds c.mu.
+func (s *queueSource) unpinned() {
+	s.pin, s.leaving = "", false
+	s.giveBackBuffered()
+}
+
+// giveBackBuffered gives back what was not fetched yet. The caller holds c.mu.
+func (s *queueSource) giveBackBuffered() {
+	var rs []*queueReceipt
+	s.c.buffered(func(r *queueReceipt) {
+		if r.s == s {
+			rs = append(rs, r)
+		}
+	})
+	s.gathering = nil
+	s.c.buffer = slices.DeleteFunc(s.c.buffer, func(r pubsub.Received) bool { return r.Receipt.(*queueReceipt).s == s })
+	if len(rs) > 0 {
+		s.giveBackSoon(rs)
+	}
+}
+
+// busy reports whether a message of the partition is not settled. What is lost does not count: others may have it. The caller holds
+// c.mu.
+func (s *queueSource) busy() bool {
+	now := time.Now()
+	maps.DeleteFunc(s.unsettled, func(r *queueReceipt, _ struct{}) bool { return !now.Before(r.until) })
+	return len(s.unsettled) > 0
+}
+
+// gone reports whether all is settled of a partition that is to be given up. The caller holds c.mu.
+func (s *queueSource) gone() bool {
+	return s.leaving && s.pin != "" && len(s.drains)+s.returns == 0 && !s.busy()
+}
+
+// unpin makes a partition free that has this pin. The request names none, and would throw out whoever has the partition by now.
+func (h *queueShare) unpin(ctx context.Context, s *queueSource, pin string) error {
+	i, err := h.c.q.js.Consumer(ctx, s.stream, s.name)
+	if err != nil {
+		return fmt.Errorf("unpin partition %d: %w", s.part, err)
+	}
+	for _, g := range i.CachedInfo().PriorityGroups {
+		if g.PinnedClientID != pin {
+			return nil
+		}
+	}
 	data, err := json.Marshal(struct {
 		Group string `json:"group"`
 	}{pinGroup})
@@ -174,20 +263,26 @@ func (h *queueShare) unpin(ctx context.Context, s *queueSource) error {
 
 // close gives up all partitions. What the consumer had was given back.
 func (h *queueShare) close(ctx context.Context) error {
-	h.work.Wait()
-	errs := make([]error, len(h.c.sources))
-	var all sync.WaitGroup
-	for i, s := range h.c.sources {
+	ended := make(chan struct{})
+	go func() {
+		h.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	err := eachSource(h.c.sources, func(s *queueSource) error {
 		h.c.mu.Lock()
-		pinned := s.pin != ""
+		pin := s.pin
 		s.pin = ""
 		h.c.mu.Unlock()
-		if pinned {
-			all.Go(func() { errs[i] = h.unpin(ctx, s) })
+		if pin == "" {
+			return nil
 		}
-	}
-	all.Wait()
+		return h.unpin(ctx, s, pin)
+	})
 	h.greet(greetBye)
 	h.sub.Unsubscribe()
-	return errors.Join(errs...)
+	return err
 }

@@ -96,8 +96,8 @@ func (e natsEngine) connect(t *testing.T, links faultproxy.Links, prefix string)
 // silence is how long a link may be dead before it is noticed.
 const silence = time.Second
 
-// settle is what nodes on one machine need by far not.
-const settle = 30 * time.Millisecond
+// settle is what nodes on one machine need by far not, also where it is busy.
+const settle = 200 * time.Millisecond
 
 // onEach runs a test on every engine. Redis has a stand-in where it is not installed.
 func onEach(t *testing.T, test func(t *testing.T, e engine)) {

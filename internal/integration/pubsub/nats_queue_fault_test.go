@@ -258,39 +258,193 @@ func TestNATSQueueConsumerDies(t *testing.T) {
 	}
 }
 
+const (
+	natsLongLease = 10 * time.Second // a pin lasts 15 s
+	natsSoon      = natsLongLease / 2
+)
+
+func natsJoinLong(t *testing.T, q *natspubsub.Queue) pubsub.QueueConsumer {
+	t.Helper()
+	qc, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 10, Lease: natsLongLease})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), natsPatience)
+		defer cancel()
+		qc.Close(ctx)
+	})
+	return qc
+}
+
+// natsKeyed are messages of one key.
+func natsKeyed(n int) (ms []pubsub.Message) {
+	for i := range n {
+		ms = append(ms, pubsub.Message{ID: fmt.Sprint(i), Key: "k"})
+	}
+	return ms
+}
+
+func natsIDs(rs []pubsub.Received) (ids []string) {
+	for _, r := range rs {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
 // A partition that comes when nobody waits for it any more is not lost for the rest of its pin, neither to who asked for it nor, when
 // that one leaves, to others.
 func TestNATSQueuePartitionComesLate(t *testing.T) {
 	t.Parallel()
-	const (
-		latency = 200 * time.Millisecond
-		lease   = 10 * time.Second // a pin lasts 15 s
-		soon    = lease / 2
-	)
-	join := func(t *testing.T, q *natspubsub.Queue) pubsub.QueueConsumer {
-		qc, err := q.Join(t.Context(), "t", "g", pubsub.JoinOptions{Prefetch: 10, Lease: lease})
-		require.NoError(t, err)
-		return qc
-	}
+	const latency = 200 * time.Millisecond
 	for _, leaves := range []bool{false, true} {
 		t.Run(fmt.Sprintf("leaves=%v", leaves), func(t *testing.T) {
 			t.Parallel()
 			c := natsserver.Start(t, 1)
 			o := &natspubsub.QueueOptions{Partitions: 1}
 			links := c.Links(t)
-			qc := join(t, natsQueue(t, c, links, o))
+			qc := natsJoinLong(t, natsQueue(t, c, links, o))
 			q := natsQueue(t, c, nil, o)
-			require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 2), 0))
+			require.NoError(t, q.Publish(t.Context(), "t", natsKeyed(3), 0))
 			links.Set(faultproxy.Faults{Latency: latency})
-			require.Empty(t, natsFetch(t, qc, latency+latency/2, 2), "or the test proves nothing")
+			require.Empty(t, natsFetch(t, qc, latency+latency/2, 1), "or the test proves nothing")
 			if leaves {
 				require.NoError(t, qc.Close(t.Context()))
-				qc = join(t, q)
+				qc = natsJoinLong(t, q)
 			}
-			require.Len(t, natsFetch(t, qc, soon, 2), 2)
-			require.NoError(t, qc.Close(t.Context()))
+			var got []pubsub.Received
+			for soon := natsShort(t, natsSoon); len(got) < 3; {
+				rs, err := qc.Fetch(soon, 1)
+				require.NoError(t, err)
+				got = append(got, rs...)
+			}
+			require.Equal(t, []string{"0", "1", "2"}, natsIDs(got), "what comes late is not overtaken")
 		})
 	}
+}
+
+// Nor is one that the server gives to a request that nobody waits for.
+func TestNATSQueuePartitionForNobody(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 1}
+	q := natsQueue(t, c, nil, o)
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 1), 0))
+	leaver := natsJoinLong(t, natsQueue(t, c, nil, o))
+	require.NoError(t, leaver.Ack(t.Context(), natsReceipts(natsFetch(t, leaver, natsPatience, 1))))
+	require.NoError(t, leaver.Close(t.Context()))
+	leaver = natsJoinLong(t, natsQueue(t, c, nil, o))
+	require.Empty(t, natsFetch(t, leaver, 500*time.Millisecond, 1))
+	require.NoError(t, leaver.Close(t.Context()))
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(1, 2), 0))
+	require.Len(t, natsFetch(t, natsJoinLong(t, q), natsSoon, 1), 1)
+}
+
+// Messages that were lost, and that nobody settles, do not hold a partition that another consumer should have.
+func TestNATSQueueLostHoldNoPartition(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 2}
+	q := natsQueue(t, c, nil, o)
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 20), 0))
+	loser := natsJoin(t, q, 20)
+	lost := natsFetch(t, loser, natsPatience, 20)
+	require.Len(t, lost, 20)
+	time.Sleep(natsLease)
+	other := natsJoin(t, natsQueue(t, c, nil, o), 20)
+	require.NotEmpty(t, natsFetch(t, other, 2*natsLease, 1))
+}
+
+// A consumer that comes back too late does not give up a partition that is another one's by then.
+func TestNATSQueueLateLeaveOfAPartition(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 1}
+	q := natsQueue(t, c, nil, o)
+	links := c.Links(t)
+	late := natsJoin(t, natsQueue(t, c, links, o), 1)
+	require.NoError(t, q.Publish(t.Context(), "t", natsKeyed(2), 0))
+	require.Len(t, natsFetch(t, late, natsPatience, 1), 1)
+	links.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
+	owner := natsJoin(t, natsQueue(t, c, nil, o), 1)
+	require.Len(t, natsFetch(t, owner, natsPatience, 1), 1)
+	pinned := func() string {
+		i, err := natsStream(t, c.Dial(t)).Consumer(t.Context(), "queue_t", "g=0")
+		require.NoError(t, err)
+		groups := i.CachedInfo().PriorityGroups
+		require.Len(t, groups, 1)
+		return groups[0].PinnedClientID
+	}
+	pin := pinned()
+	require.NotEmpty(t, pin)
+	links.Heal()
+	late.Close(t.Context())
+	require.Equal(t, pin, pinned())
+}
+
+// What a consumer has that dies keeps its order, whenever its leases end: that of the first message is the last one to end here.
+func TestNATSQueueOrderAfterDeath(t *testing.T) {
+	t.Parallel()
+	const latency = 200 * time.Millisecond
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 1}
+	q := natsQueue(t, c, nil, o)
+	links := c.Links(t)
+	victim := natsJoin(t, natsQueue(t, c, links, o), 10)
+	ms := natsKeyed(3)
+	require.NoError(t, q.Publish(t.Context(), "t", ms[:1], 0))
+	first := natsFetch(t, victim, natsPatience, 1)
+	require.Len(t, first, 1)
+	come := make(chan []pubsub.Received, 1)
+	go func() { // one is handed on, the other one waits here
+		rs, _ := victim.Fetch(t.Context(), 2)
+		come <- rs
+	}()
+	time.Sleep(200 * time.Millisecond) // until the server knows of the request
+	links.Set(faultproxy.Faults{Latency: latency})
+	require.NoError(t, q.Publish(t.Context(), "t", ms[1:], 0))
+	kept, err := victim.Extend(t.Context(), natsReceipts(first))
+	require.NoError(t, err)
+	require.Equal(t, []bool{true}, kept)
+	require.NotEmpty(t, <-come)
+	time.Sleep(latency + latency/2) // what was sent arrives
+	links.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
+	heir := natsJoin(t, natsQueue(t, c, nil, o), 10)
+	var got []pubsub.Received
+	for patience := natsShort(t, natsPatience); len(got) < 3; {
+		rs, err := heir.Fetch(patience, 1)
+		require.NoError(t, err)
+		got = append(got, rs...)
+	}
+	require.Equal(t, []string{"0", "1", "2"}, natsIDs(got))
+	links.Heal() // or closing takes long
+}
+
+// A partition whose consumer has gone is no matter to the others.
+func TestNATSQueuePartitionGone(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 4}
+	q := natsQueue(t, c, nil, o)
+	qc := natsJoin(t, q, 20)
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(0, 20), 0))
+	had := natsFetch(t, qc, natsPatience, 20)
+	require.Len(t, had, 20)
+	gone := had[0].Partition
+	require.NoError(t, natsStream(t, c.Dial(t)).DeleteConsumer(t.Context(), "queue_t", fmt.Sprintf("g=%d", gone)))
+	kept, err := qc.Extend(t.Context(), natsReceipts(had))
+	require.Error(t, err)
+	require.Len(t, kept, len(had))
+	others := 0
+	for i, r := range had {
+		require.Equal(t, r.Partition != gone, kept[i], "partition %d", r.Partition)
+		if r.Partition != gone {
+			others++
+		}
+	}
+	require.Positive(t, others)
+	require.Error(t, qc.Ack(t.Context(), natsReceipts(had)))
+	s, err := q.Stats(t.Context(), "t", "g")
+	require.NoError(t, err)
+	require.Equal(t, 20-others, s.Waiting+s.Pending, "those of others are settled")
 }
 
 func TestNATSQueueBlackHole(t *testing.T) {
@@ -323,6 +477,7 @@ func TestNATSQueueBlackHole(t *testing.T) {
 	require.Equal(t, []bool{true, true, true}, kept)
 	require.NoError(t, other.Ack(t.Context(), natsReceipts(got)))
 	// A message that was held on its way for longer than its lease is not handled.
+	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(3, 4), 0))
 	links.Set(faultproxy.Faults{BlackholeDown: true})
 	late := make(chan []pubsub.Received, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*natsLease)
@@ -331,8 +486,10 @@ func TestNATSQueueBlackHole(t *testing.T) {
 		rs, _ := lost.Fetch(ctx, 1)
 		late <- rs
 	}()
-	time.Sleep(200 * time.Millisecond)
-	require.NoError(t, q.Publish(t.Context(), "t", natsNumbered(3, 4), 0))
+	require.Eventually(t, func() bool {
+		s, err := q.Stats(t.Context(), "t", "g")
+		return err == nil && s.Pending == 1
+	}, natsPatience, 10*time.Millisecond)
 	time.Sleep(natsLease + 200*time.Millisecond)
 	links.Heal()
 	for _, r := range append(<-late, natsFetch(t, other, natsPatience, 1)...) {
@@ -500,4 +657,47 @@ func TestNATSQueueDelayOverRestart(t *testing.T) {
 	c.Restart(0)
 	require.Len(t, natsFetch(t, qc, natsPatience, 3), 3)
 	require.GreaterOrEqual(t, time.Since(begin), 2*time.Second)
+}
+
+// A partition that has all the messages gets all handlers, whatever was asked of the others.
+func TestNATSQueueHotPartition(t *testing.T) {
+	t.Parallel()
+	const handlers = 8
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 4}
+	q := natsQueue(t, c, nil, o)
+	var all []pubsub.Message
+	for i := range 10 * handlers {
+		all = append(all, pubsub.Message{ID: fmt.Sprint(i), Key: fmt.Sprint(i)})
+	}
+	require.NoError(t, q.Publish(t.Context(), "learn", all, 0))
+	learner, err := q.Join(t.Context(), "learn", "g", pubsub.JoinOptions{Prefetch: len(all), Lease: natsLongLease})
+	require.NoError(t, err)
+	var hot []pubsub.Message
+	for _, r := range natsFetch(t, learner, natsPatience, len(all)) {
+		if r.Partition == 1 && len(hot) < handlers {
+			hot = append(hot, r.Message)
+		}
+	}
+	require.Len(t, hot, handlers)
+	require.NoError(t, learner.Close(t.Context()))
+	require.NoError(t, q.Publish(t.Context(), "t", hot, 0))
+	running := make(chan struct{}, handlers)
+	done := make(chan struct{})
+	qc, err := pubsub.NewQueue(natsQueue(t, c, nil, o), nil).Consume(t.Context(), "t", "g", func(context.Context, *pubsub.Delivery) error {
+		running <- struct{}{}
+		<-done
+		return nil
+	}, &pubsub.ConsumeOptions{Lease: 2 * natsLongLease, Concurrency: handlers})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, qc.Drain(context.Background())) })
+	defer close(done)
+	soon := time.After(3 * time.Second) // requests last 5 s
+	for i := range handlers {
+		select {
+		case <-running:
+		case <-soon:
+			require.Fail(t, "handlers are idle", "%d of %d run", i, handlers)
+		}
+	}
 }

@@ -172,12 +172,14 @@ func TestRedisQueueLostFetches(t *testing.T) {
 					time.Sleep(2 * time.Millisecond)
 				}
 			})
+			fetched := make(chan struct{}, 1) // since the last fault
 			work.Go(func() {
 				for {
 					select {
 					case <-stop:
 						return
-					case <-time.After(30 * time.Millisecond):
+					case <-fetched:
+						time.Sleep(30 * time.Millisecond)
 						p.Set(faultproxy.Faults{BlackholeDown: true})
 						time.Sleep(10 * time.Millisecond)
 						p.ResetAll()
@@ -193,6 +195,10 @@ func TestRedisQueueLostFetches(t *testing.T) {
 			for len(seen) < total {
 				rs, err := c.Fetch(ctx, 20)
 				require.NoError(t, err, "%d of %d came", len(seen), total)
+				select {
+				case fetched <- struct{}{}:
+				default:
+				}
 				for _, r := range rs {
 					var n int
 					fmt.Sscan(string(r.Data), &n)
@@ -390,7 +396,7 @@ func TestRedisQueueConsumerDies(t *testing.T) {
 			p.Set(faultproxy.Faults{BlackholeUp: true, BlackholeDown: true})
 			other := redisQueueJoin(t, direct, "t", "g", redisQueueLease)
 			rest := redisQueueGets(t, other, redisQueuePatience, 100)
-			require.GreaterOrEqual(t, time.Since(died), redisQueueLease*9/10, "not before its lease has ended")
+			require.GreaterOrEqual(t, time.Since(got[0].Asked), redisQueueLease*9/10, "not before its lease has ended")
 			require.Less(t, time.Since(died), 3*redisQueueLease+5*time.Second)
 			tokens := map[string]uint64{}
 			for _, r := range got {
