@@ -1,8 +1,11 @@
 package pubsub
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,6 +30,17 @@ type Message struct {
 	Header Header
 	// Data is the payload.
 	Data []byte
+}
+
+// Partition returns in which of n parts of a topic an engine puts m, 0 to n-1: that of its Key, or where that is empty of its ID,
+// by the 32-bit FNV-1a hash modulo n.
+func (m *Message) Partition(n int) int {
+	if n < 2 {
+		return 0
+	}
+	h := fnv.New32a()
+	io.WriteString(h, cmp.Or(m.Key, m.ID))
+	return int(h.Sum32() % uint32(n))
 }
 
 // Header maps names to values. Names are at least one byte of printable ASCII without ":" and space and do not begin with

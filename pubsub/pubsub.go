@@ -57,8 +57,8 @@
 // before.
 //
 // Messages with the same Key are handled one at a time and in order within one consumer, failures included: what comes after one
-// waits until it is done with. Across the consumers of a group that holds where the engine is told to have Partitions. It ends
-// where a lease is lost.
+// waits until it is done with. Across the consumers of a group that holds where the engine is told to have Partitions, of which each is
+// one consumer's at a time; messages without a Key are spread over them. It ends where a lease is lost.
 //
 // # Topics and patterns
 //

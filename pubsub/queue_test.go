@@ -1100,3 +1100,22 @@ func TestPartOfTheEngineIsAway(t *testing.T) {
 		require.Contains(t, ends.all(), fmt.Sprint("away, slow: ", pubsub.ErrLost), "or the test proves nothing")
 	})
 }
+
+// Partitions are pinned: processes of different versions must agree on them.
+func TestPartition(t *testing.T) {
+	for _, c := range []struct {
+		m    pubsub.Message
+		n    int
+		want int
+	}{
+		{pubsub.Message{ID: "1", Key: "a"}, 0, 0},
+		{pubsub.Message{ID: "1", Key: "a"}, 1, 0},
+		{pubsub.Message{ID: "1", Key: "a"}, 7, 0xe40c292c % 7},
+		{pubsub.Message{ID: "2", Key: "a"}, 256, 0x2c},
+		{pubsub.Message{ID: "a"}, 256, 0x2c},
+		{pubsub.Message{ID: "1", Key: "foobar"}, 256, 0x68},
+		{pubsub.Message{Key: "foobar"}, 100, 0xbf9cf968 % 100},
+	} {
+		require.Equal(t, c.want, c.m.Partition(c.n), "%+v", c)
+	}
+}

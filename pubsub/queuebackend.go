@@ -88,7 +88,7 @@ type QueueInfo struct {
 	Durability Durability
 	// DedupeWindow is for how long an ID is remembered.
 	DedupeWindow time.Duration
-	// Partitions is how many parts a topic has: messages with the same key are in the same one, and one consumer of a group
+	// Partitions is how many parts a topic has. A message is in the one that [Message.Partition] tells, and one consumer of a group
 	// has it at a time. 0 means that consumers share a topic.
 	Partitions int
 	// Delays says whether messages can be delayed.

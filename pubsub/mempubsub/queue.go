@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"sync"
@@ -148,7 +147,7 @@ func (q *Queue) Publish(ctx context.Context, name string, ms []pubsub.Message, d
 		}
 		t.ids[ms[i].ID] = now
 		t.order = append(t.order, ms[i].ID)
-		m := &message{Message: ms[i], part: t.part(ms[i].Key), due: now.Add(delay), published: now}
+		m := &message{Message: ms[i], part: ms[i].Partition(len(t.parts)), due: now.Add(delay), published: now}
 		m.Topic = name
 		if delay > 0 {
 			at, _ := slices.BinarySearchFunc(t.delayed, m, func(o, m *message) int {
@@ -185,15 +184,6 @@ func (t *topic) forget(before time.Time) {
 		n++
 	}
 	t.order = t.order[n:]
-}
-
-func (t *topic) part(key string) int {
-	if len(t.parts) == 1 {
-		return 0
-	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return int(h.Sum32() % uint32(len(t.parts)))
 }
 
 // append puts a message at the end of its partition.
@@ -336,7 +326,7 @@ func (q *Queue) Redrive(_ context.Context, d pubsub.DeadLetter) (bool, error) {
 		return false, nil
 	}
 	m := &message{Message: g.dead[i].Message, only: d.Group, published: time.Now()}
-	m.part = t.part(m.Key)
+	m.part = m.Partition(len(t.parts))
 	g.dead = slices.Delete(g.dead, i, i+1)
 	t.append(m)
 	t.change()

@@ -152,7 +152,7 @@ func (q *Queue) redrive(ctx context.Context, d pubsub.DeadLetter) (bool, error) 
 	if _, _, err := t.ready(ctx); err != nil {
 		return false, err
 	}
-	m := encodeMessage(q.o.subject(d.Topic, q.o.partition(letter.Key), d.Group), &letter.Message)
+	m := encodeMessage(q.o.subject(d.Topic, letter.Partition(q.o.Partitions), d.Group), &letter.Message)
 	m.Header[headerID] = m.Header[jetstream.MsgIDHeader]
 	m.Header[jetstream.MsgIDHeader] = []string{"%" + stored.Subject} // no message's own: those have %2
 	if _, err := q.store(ctx, []*nats.Msg{m}); err != nil {

@@ -3,7 +3,6 @@ package natspubsub
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -53,16 +52,6 @@ func (o *QueueOptions) subject(topic string, part int, only string) string {
 		s += "." + only
 	}
 	return s
-}
-
-// partition returns the part of a topic in which the messages with a key are.
-func (o *QueueOptions) partition(key string) int {
-	if o.Partitions < 2 {
-		return 0
-	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return int(h.Sum32() % uint32(o.Partitions))
 }
 
 // consumer returns the name of the consumer of a partition. No group has "=" in its name.

@@ -29,7 +29,7 @@ func (q *Queue) publish(ctx context.Context, topic string, ms []pubsub.Message, 
 	t := q.topic(topic)
 	out := make([]*nats.Msg, len(ms))
 	for i := range ms {
-		out[i] = encodeMessage(q.o.subject(topic, q.o.partition(ms[i].Key), ""), &ms[i])
+		out[i] = encodeMessage(q.o.subject(topic, ms[i].Partition(q.o.Partitions), ""), &ms[i])
 	}
 	if err := checkSizes(out, q.nc.MaxPayload()); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/fnv"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -139,19 +138,10 @@ func (q *Queue) Publish(ctx context.Context, topic string, ms []pubsub.Message, 
 			return fmt.Errorf("redispubsub: %w: message %d of %d has %d bytes, and with those before %d: want at most %d",
 				pubsub.ErrTooLarge, i+1, len(ms), n, size, maxPublish)
 		}
-		args = append(args, q.partition(m.Key), m.ID, m.Key, header, m.Data)
+		args = append(args, m.Partition(q.o.Partitions), m.ID, m.Key, header, m.Data)
 	}
 	_, err := q.run(ctx, queuePublish, topic, args...)
 	return queueFail("publish to", topic, err)
-}
-
-func (q *Queue) partition(key string) int {
-	if q.o.Partitions < 2 {
-		return 0
-	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return int(h.Sum32() % uint32(q.o.Partitions))
 }
 
 // Stats implements pubsub.QueueBackend. The figures are those of one moment: what waits is the difference between the numbers of

@@ -517,6 +517,13 @@ func TestRedisQueueDataLost(t *testing.T) {
 			q := redispubsub.NewQueue(s.Dial(t, nil), o)
 			c := redisQueueJoin(t, q, "t", "g", redisQueueLease)
 			token := uint64(0)
+			message := func(id string) []pubsub.Message { // in the partition that is destroyed
+				m := pubsub.Message{ID: id, Key: "a"}
+				for m.Partition(partitions) != 0 {
+					m.Key += "a"
+				}
+				return []pubsub.Message{m}
+			}
 			for round, destroy := range []func() error{
 				func() error { return admin.FlushAll(t.Context()).Err() },
 				func() error { return admin.Del(t.Context(), prefix+"{t}").Err() },
@@ -525,14 +532,14 @@ func TestRedisQueueDataLost(t *testing.T) {
 				func() error { return admin.XGroupDestroy(t.Context(), prefix+"{t}:s:0", "g").Err() },
 				func() error { return admin.ScriptFlush(t.Context()).Err() },
 			} {
-				require.NoError(t, q.Publish(t.Context(), "t", []pubsub.Message{{ID: fmt.Sprint("before", round)}}, 0))
+				require.NoError(t, q.Publish(t.Context(), "t", message(fmt.Sprint("before", round)), 0))
 				got := redisQueueGets(t, c, redisQueuePatience, 1)
 				require.NoError(t, destroy(), round)
 				_, err := c.Extend(t.Context(), redisQueueReceipts(got))
 				require.NoError(t, err, round)
 				require.NoError(t, c.Ack(t.Context(), redisQueueReceipts(got)), round)
 				id := fmt.Sprint("after", round)
-				require.NoError(t, q.Publish(t.Context(), "t", []pubsub.Message{{ID: id}}, 0), round)
+				require.NoError(t, q.Publish(t.Context(), "t", message(id), 0), round)
 				ctx, cancel := context.WithTimeout(t.Context(), redisQueuePatience)
 				for found := false; !found; {
 					rs, err := c.Fetch(ctx, 10) // a group that is made again begins with the oldest message
