@@ -46,6 +46,7 @@ type intake struct {
 	cause  error // of the gaps that are due
 	due    int   // before how many of the next messages there is a gap
 	skip   int   // how many of the next messages are dropped
+	early  bool  // other servers do not know of the subscription yet: what comes is dropped
 	ending bool
 	left   int // how many messages are still taken
 }
@@ -100,6 +101,7 @@ func (in *intake) subscribe() error {
 	sub.SetPendingLimits(4*feed.MaxMessages, 2*feed.MaxBytes)
 	in.slow = sub.StatusChanged(nats.SubscriptionSlowConsumer)
 	in.sub = sub
+	in.early = in.bus.settles()
 	return nil
 }
 
@@ -116,15 +118,17 @@ func (in *intake) stop() {
 
 // settle waits until the other servers of a cluster know of the subscription.
 func (in *intake) settle(ctx context.Context) error {
-	if !in.bus.settles() {
-		return nil
+	if in.bus.settles() {
+		select {
+		case <-time.After(in.bus.settle):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	select {
-	case <-time.After(in.bus.settle):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	in.Lock()
+	defer in.Unlock()
+	in.early = false
+	return nil
 }
 
 // refused returns the server's refusal of the subscription, if it has come since the client's last error was before. NATS tells it
@@ -150,6 +154,9 @@ func (in *intake) take(msg *nats.Msg) {
 		if in.left--; in.left < 0 {
 			return
 		}
+	}
+	if in.early {
+		return
 	}
 	in.look()
 	if in.skip > 0 {
