@@ -86,8 +86,7 @@ type QueueOptions struct {
 // leader, and which take a stream with allow_msg_schedules. The longest message is the server's max_payload, or less if the stream says so, less 2 KiB,
 // with its headers. Released messages count as delivered. A message whose lease has ended counts as pending in Stats until it
 // is handed out again. The lease of a group is the longest that a consumer has joined with: lower it with `nats consumer edit`. With
-// Partitions up to twice the Prefetch wait here, and a Prefetch of fewer than there are makes idle consumers look at them in turn, which
-// takes up to 100 ms each.
+// Partitions up to twice the Prefetch wait here, or one for each where those are more.
 //
 // A client that cannot write, since its connection is stuck and its buffers are full, sends late: what Publish could not
 // send before its context ended may be stored afterwards.

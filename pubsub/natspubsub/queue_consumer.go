@@ -38,13 +38,11 @@ type queueConsumer struct {
 	status  chan nats.Status
 	closed  chan struct{}
 
-	mu      sync.Mutex
-	left    bool
-	err     error             // what ends the consumer
-	buffer  []pubsub.Received // what has come and was not fetched
-	turn    int               // of the source that is asked next, when not all are
-	empties int               // requests without a message since the last one
-	idle    *time.Timer       // gives back what nobody fetches
+	mu     sync.Mutex
+	left   bool
+	err    error             // what ends the consumer
+	buffer []pubsub.Received // what has come and was not fetched
+	idle   *time.Timer       // gives back what nobody fetches
 }
 
 // Join implements pubsub.QueueBackend.
@@ -161,6 +159,7 @@ type queueSource struct {
 	returns   int                      // batches that are being given back
 	unsettled map[*queueReceipt]struct{}
 	gathering *gathering
+	full      bool // as many came last as were asked for
 
 	pin     string // of this consumer, "" while it has none
 	pinned  time.Time

@@ -22,8 +22,6 @@ const (
 	maxPull = 5 * time.Second
 	// minPullSlack is what an answer may take beyond that.
 	minPullSlack = time.Second
-	// turnPull is how long one waits at a partition while there are others that cannot be asked at the same time.
-	turnPull = 100 * time.Millisecond
 	// drainTime is how long giving up a partition may take.
 	drainTime = 5 * time.Second
 )
@@ -60,9 +58,11 @@ type queueRequest struct {
 func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
 	rs, err := c.fetch(ctx, n)
 	if err != nil {
-		c.mu.Lock()
-		c.stopAsking()
-		c.mu.Unlock()
+		if c.share == nil {
+			c.mu.Lock()
+			c.stopAsking()
+			c.mu.Unlock()
+		}
 		return nil, fmt.Errorf("natspubsub: fetch %q for %q: %w", c.t.name, c.group, err)
 	}
 	return rs, nil
@@ -163,9 +163,10 @@ func (s *queueSource) open() (n int) {
 	return n
 }
 
-// watchIdle gives back what comes when nobody fetches it. The caller holds c.mu.
+// watchIdle gives back what comes when nobody fetches it, but not the messages of partitions: nobody else could get them. The caller
+// holds c.mu.
 func (c *queueConsumer) watchIdle() {
-	if c.open() == 0 && len(c.buffer) == 0 {
+	if c.share != nil || c.open() == 0 && len(c.buffer) == 0 {
 		return
 	}
 	d := c.lease / 4
@@ -180,8 +181,8 @@ func (c *queueConsumer) watchIdle() {
 	})
 }
 
-// stopAsking takes all requests back, and gives back what has come, but not the messages of partitions: nobody else could get them. The
-// caller holds c.mu.
+// stopAsking takes all requests back, and gives back what has come, but for the messages of partitions. What the server hands out while
+// it hears of this comes again when its lease has ended. The caller holds c.mu.
 func (c *queueConsumer) stopAsking() {
 	for _, s := range c.sources {
 		s.cancel()
@@ -318,7 +319,6 @@ func (s *queueSource) later() {
 type pullRequest struct {
 	Expires time.Duration `json:"expires,omitempty"`
 	Batch   int           `json:"batch"`
-	NoWait  bool          `json:"no_wait,omitempty"`
 	Group   string        `json:"group,omitempty"`
 	ID      string        `json:"id,omitempty"`
 }
@@ -329,21 +329,15 @@ func (c *queueConsumer) ask(n int) (next time.Time) {
 	defer c.mu.Unlock()
 	now := time.Now()
 	next = now.Add(c.pullTime())
-	most := n
-	if c.share != nil {
-		most = 2 * n // or partitions without messages would leave no room for those with many
-	}
 	open := c.open() + len(c.buffer)
-	if open > most {
-		c.stopAsking()
-		open = len(c.buffer)
-	}
 	switch {
 	case c.left:
 	case c.share != nil:
-		c.askAll(now, min(most-open, n-len(c.buffer)))
+		c.askAll(now, n-len(c.buffer))
+	case open > n:
+		c.stopAsking()
 	case 2*open < n:
-		c.sources[0].ask(now, n-open, c.pullTime(), false)
+		c.sources[0].ask(now, n-open)
 	}
 	for _, s := range c.sources {
 		if s.stale || now.Before(s.notBefore) {
@@ -365,37 +359,38 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// askAll asks the partitions that this consumer has, or may get. The caller holds c.mu.
+// askAll asks the partitions that this consumer has, or may get: each for its part of the room, so that those without messages leave some
+// for the others, and those that had all that was asked for once more for all of it. So up to twice as many may come. The caller
+// holds c.mu.
 func (c *queueConsumer) askAll(now time.Time, room int) {
+	if room <= 0 {
+		return
+	}
 	var free []*queueSource
-	asked := 0
-	for i := range c.sources {
-		s := c.sources[(c.turn+i)%len(c.sources)]
+	parts, full := 0, 0
+	for _, s := range c.sources {
 		if !c.share.may(s) || s.gathering != nil {
 			continue
 		}
-		asked++
+		parts++
 		if s.open() == 0 {
 			free = append(free, s)
+			if s.full {
+				full++
+			}
 		}
 	}
-	if len(free) == 0 || room <= 0 {
-		return
-	}
-	if room >= len(free) {
-		for _, s := range free {
-			s.ask(now, room/len(free), c.pullTime(), false)
+	for _, s := range free {
+		among := parts
+		if s.full {
+			among = full
 		}
-		return
-	}
-	for _, s := range free[:room] {
-		s.ask(now, 1, turnPull, s.pin != "" && c.empties < asked)
-		c.turn = s.part + 1
+		s.ask(now, max(room/among, 1))
 	}
 }
 
 // ask sends one request. The caller holds c.mu.
-func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool) {
+func (s *queueSource) ask(now time.Time, n int) {
 	if s.stale || now.Before(s.notBefore) || len(s.drains)+s.returns > 0 {
 		return
 	}
@@ -418,12 +413,10 @@ func (s *queueSource) ask(now time.Time, n int, wait time.Duration, noWait bool)
 			r.doneAfter = 2 * in.open
 		}
 	}
+	wait := s.c.pullTime()
 	in.requests = append(in.requests, &queueRequest{token: token, n: n, asked: now, deadline: now.Add(wait + max(wait/2, minPullSlack))})
 	in.open += n
-	p := pullRequest{Expires: wait, Batch: n, NoWait: noWait}
-	if noWait {
-		p.Expires = 0
-	}
+	p := pullRequest{Expires: wait, Batch: n}
 	if s.c.share != nil {
 		p.Group, p.ID = pinGroup, s.pin
 		s.pinned = now
@@ -493,7 +486,6 @@ func (in *queueInbox) receive(m *nats.Msg) {
 		in.late = append(in.late, v)
 		return
 	}
-	c.empties = 0
 	s.pause = 0
 	s.unsettled[v] = struct{}{}
 	got := pubsub.Received{
@@ -528,7 +520,7 @@ func (in *queueInbox) ended(token string, m *nats.Msg) {
 	}
 	switch code {
 	case "404", "408": // no messages
-		s.c.empties++
+		s.full = false
 	case "423": // another one has the partition
 		s.unpinned()
 	case "400":
@@ -541,8 +533,9 @@ func (in *queueInbox) ended(token string, m *nats.Msg) {
 
 // count takes note of a message. The caller holds c.mu.
 func (in *queueInbox) count() {
+	in.s.full = false
 	if in.open--; in.open <= 0 {
-		in.open, in.requests = 0, nil
+		in.open, in.requests, in.s.full = 0, nil, true
 		return
 	}
 	in.requests = slices.DeleteFunc(in.requests, func(r *queueRequest) bool {

@@ -70,7 +70,7 @@ func (s *queueSource) lacks(ctx context.Context, g *gathering) bool {
 	s.busy() // forgets what is lost
 	missing := pending - len(s.unsettled)
 	if n := missing - s.open(); err == nil && n > 0 {
-		s.ask(time.Now(), n, s.c.pullTime(), false)
+		s.ask(time.Now(), n)
 	}
 	return err != nil || missing > 0
 }

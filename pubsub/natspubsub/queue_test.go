@@ -173,7 +173,7 @@ func TestQueueErrors(t *testing.T) {
 
 // Of several open requests none is taken for younger than it may be.
 func TestRequestsAreTold(t *testing.T) {
-	in := &queueInbox{open: 10, requests: []*queueRequest{{token: "1", n: 10}}}
+	in := &queueInbox{s: &queueSource{}, open: 10, requests: []*queueRequest{{token: "1", n: 10}}}
 	for range 6 {
 		in.count()
 	}
