@@ -15,8 +15,8 @@ type ConsumeOptions struct {
 	Concurrency int
 	// Unordered lets messages with the same Key be handled at the same time.
 	Unordered bool
-	// Prefetch is how many messages this consumer has at a time, Concurrency to 100,000, and at least one for each of the
-	// engine's Partitions. It defaults to Concurrency. Engines count a message as delivered when it gets here, whether a handler
+	// Prefetch is how many messages this consumer has at a time, Concurrency to 100,000. It defaults to Concurrency. An engine with
+	// Partitions may hold more for it, as it says. Engines count a message as delivered when it gets here, whether a handler
 	// has seen it or not.
 	Prefetch int
 	// Deliveries is how often a message is tried, 1 to 1000, before it is a dead letter. It defaults to 5. What a consumer that was

@@ -48,7 +48,8 @@ type QueueConsumer interface {
 	Fetch(ctx context.Context, n int) ([]Received, error)
 
 	// Ack settles messages: the group does not get them again, if it is still the group that it was. It may be called for messages
-	// that are no longer this consumer's. After an error each may have been settled, or not.
+	// that are no longer this consumer's. After an error each may have been settled, or not; an [*UnsettledError] names those that
+	// were not.
 	Ack(ctx context.Context, rs []Receipt) error
 
 	// Extend gives each message a fresh lease and returns which of them, in the order of rs, are still this consumer's: those
@@ -68,6 +69,15 @@ type QueueConsumer interface {
 	// Close leaves the group. What is not settled is handed out to others when its lease ends, or sooner.
 	Close(ctx context.Context) error
 }
+
+// UnsettledError tells which messages an Ack could not settle; the others are settled.
+type UnsettledError struct {
+	Receipts []Receipt
+	Err      error
+}
+
+func (e *UnsettledError) Error() string { return e.Err.Error() }
+func (e *UnsettledError) Unwrap() error { return e.Err }
 
 // Receipt is a backend's name for a message that it has handed out.
 type Receipt any

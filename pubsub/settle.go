@@ -3,6 +3,7 @@ package pubsub
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -140,12 +141,15 @@ func (c *Consumer) sendAcks() {
 			failing = begun
 			fallthrough
 		case !c.draining || time.Since(failing) <= c.o.Lease:
-			c.acks = append(rs, c.acks...)
+			if u, ok := errors.AsType[*UnsettledError](err); ok {
+				rs = u.Receipts
+			}
+			c.acks = append(slices.Clip(rs), c.acks...)
 		}
 		c.change()
 		c.mu.Unlock()
 		if err != nil {
-			sleep(c.settle, pause)
+			sleep(c.settle, min(pause, c.o.Lease/margin)) // the next ones wait as well
 			pause = min(2*pause, maxPause)
 			c.hurryAcks()
 		}
