@@ -74,10 +74,10 @@ type QueueOptions struct {
 // their order; what a change of leaders in the midst of them loses comes again.
 //
 // With Partitions one consumer of a group is pinned to a partition by the server. Once it has died another one is after one and a half
-// leases. Servers hand out again in an order of their own, so who gets a partition, or messages of it again, hands on nothing of it
-// until all that is handed out and not settled is here. The pin is in the memory of the consumer's leader: after that has changed,
-// another may get a partition while the former owner is alive; it waits for what that one has, for one and a half leases at the
-// most, and its tokens are greater. Shares are fair among consumers that hear each other's greetings, sent every quarter of a
+// leases. Servers hand out again in an order of their own, so who gets a partition, or messages of it again, or has lost a connection,
+// hands on nothing of it until all that is handed out and not settled is here, for one and a half leases at the most. The pin is
+// in the memory of the consumer's leader: after that has changed, another may get a partition while the former owner is alive; it
+// waits in the same way for what that one has, and its tokens are greater. Shares are fair among consumers that hear each other's greetings, sent every quarter of a
 // lease over core NATS; nothing else depends on those.
 //
 // # Limits
@@ -86,7 +86,7 @@ type QueueOptions struct {
 // leader, and which take a stream with allow_msg_schedules. The longest message is the server's max_payload, or less if the stream says so, less 2 KiB,
 // with its headers. Released messages count as delivered. A message whose lease has ended counts as pending in Stats until it
 // is handed out again. The lease of a group is the longest that a consumer has joined with: lower it with `nats consumer edit`. With
-// Partitions up to twice the Prefetch wait here, or one for each where those are more.
+// Partitions up to twice the Prefetch, and one for each, are here at a time, and while what a former owner had comes again that too.
 //
 // A client that cannot write, since its connection is stuck and its buffers are full, sends late: what Publish could not
 // send before its context ended may be stored afterwards.

@@ -239,11 +239,14 @@ type queueReceipt struct {
 	s       *queueSource
 	reply   string // where what becomes of it is published
 	seq     uint64
-	created int64 // of the consumer that handed it out
+	order   uint64 // of this delivery among those of the consumer
+	created int64  // of the consumer that handed it out
 
 	// Under c.mu.
 	until   time.Time // the end of the lease, at the earliest
 	settled bool
+
+	settling bool // it is being acked
 }
 
 // own returns the receipts that are this consumer's, and which those were among rs.
@@ -297,24 +300,47 @@ func (c *queueConsumer) tell(ctx context.Context, rs []*queueReceipt, text strin
 // last. What a consumer has handed out that was deleted since then cannot be settled, and comes again.
 func (c *queueConsumer) Ack(ctx context.Context, rs []pubsub.Receipt) error {
 	own, _ := c.own(rs, false)
+	c.settling(own, true)
 	answers, err := c.tell(ctx, own, "+ACK", false)
-	if err != nil {
-		own = answered(own, answers)
-		err = fmt.Errorf("natspubsub: ack %d of %q: %w", len(rs), c.t.name, err)
+	if err == nil {
+		c.settle(own)
+		return nil
 	}
-	c.settle(own)
-	return err
+	done, left := answered(own, answers)
+	c.settle(done)
+	c.settling(left, false)
+	u := &pubsub.UnsettledError{Err: err}
+	for _, r := range left {
+		u.Receipts = append(u.Receipts, r)
+	}
+	return fmt.Errorf("natspubsub: ack %d of %q: %w", len(rs), c.t.name, u)
 }
 
-// answered returns the receipts of those sources whose last one was answered.
-func answered(rs []*queueReceipt, answers []queueAnswer) []*queueReceipt {
+// settling notes which messages the server may not count any more.
+func (c *queueConsumer) settling(rs []*queueReceipt, is bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range rs {
+		r.settling = is
+	}
+}
+
+// answered divides receipts into those of sources whose last one was answered, and the rest.
+func answered(rs []*queueReceipt, answers []queueAnswer) (done, left []*queueReceipt) {
 	heard := map[*queueSource]bool{}
 	for i, a := range answers {
 		if a.Msg != nil && !a.none() {
 			heard[rs[i].s] = true
 		}
 	}
-	return slices.DeleteFunc(rs, func(r *queueReceipt) bool { return !heard[r.s] })
+	for _, r := range rs {
+		if heard[r.s] {
+			done = append(done, r)
+		} else {
+			left = append(left, r)
+		}
+	}
+	return done, left
 }
 
 func (c *queueConsumer) settle(rs []*queueReceipt) {
@@ -387,7 +413,7 @@ func (s *queueSource) extend(ctx context.Context, rs []*queueReceipt) (map[*queu
 	asked := time.Now()
 	answers, err := s.c.tell(ctx, rs, "+WPI", true)
 	if err == nil {
-		_, err = s.pending(ctx)
+		_, err = s.info(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -404,12 +430,15 @@ func (s *queueSource) extend(ctx context.Context, rs []*queueReceipt) (map[*queu
 	return extended, nil
 }
 
-// pending returns how many messages are handed out and not settled, of all consumers. It looks whether the consumer is the one that has
-// handed out what is here.
-func (s *queueSource) pending(ctx context.Context) (int, error) {
+// info asks the server for what it knows of the consumer: nil if that is not the one that has handed out what is here. It notes whether
+// another one has the partition.
+func (s *queueSource) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	s.c.mu.Lock()
+	pin := s.pin
+	s.c.mu.Unlock()
 	i, err := s.c.q.js.Consumer(ctx, s.stream, s.name)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, err
+		return nil, err
 	}
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -417,9 +446,15 @@ func (s *queueSource) pending(ctx context.Context) (int, error) {
 		s.stale = true
 		s.created = 0 // none of what it has handed out is ours
 		s.c.signal()
-		return 0, nil
+		return nil, nil
 	}
-	return i.CachedInfo().NumAckPending, nil
+	for _, g := range i.CachedInfo().PriorityGroups {
+		if pin != "" && pin == s.pin && g.PinnedClientID != "" && g.PinnedClientID != pin {
+			s.unpinned()
+			s.c.signal()
+		}
+	}
+	return i.CachedInfo(), nil
 }
 
 // Release implements pubsub.QueueConsumer. The delivery counts.

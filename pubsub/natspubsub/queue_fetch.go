@@ -53,7 +53,7 @@ type queueRequest struct {
 	doneAfter       int // so many messages, 0 while it is the newest
 }
 
-// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n, with Partitions than twice that. When a Fetch is not followed by another for
+// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n, but with Partitions. When a Fetch is not followed by another for
 // a quarter of a lease, or its context ends, what comes is given back, or, with Partitions, kept for the next one.
 func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
 	rs, err := c.fetch(ctx, n)
@@ -82,6 +82,9 @@ func (c *queueConsumer) fetch(ctx context.Context, n int) ([]pubsub.Received, er
 			c.idle.Stop()
 		}
 		now := time.Now()
+		if c.share != nil {
+			c.gatherAgain()
+		}
 		rs, err := c.take(now, n), c.err
 		if len(rs) > 0 && c.share == nil && 2*c.open() >= n-len(rs) {
 			c.watchIdle()
@@ -93,8 +96,10 @@ func (c *queueConsumer) fetch(ctx context.Context, n int) ([]pubsub.Received, er
 		if err != nil {
 			return nil, err
 		}
-		if err := c.mend(ctx, len(rs) > 0); err != nil {
-			return nil, err
+		if len(rs) == 0 {
+			if err := c.mend(ctx); err != nil {
+				return nil, err
+			}
 		}
 		if c.share != nil {
 			c.share.balance()
@@ -229,6 +234,7 @@ func (s *queueSource) cancel() {
 		return
 	}
 	s.in, in.cancelled = nil, true
+	s.unsure = true // what is handed out just now may not come
 	s.drains[in] = struct{}{}
 	go func() {
 		closed := make(chan struct{})
@@ -281,11 +287,8 @@ func (c *queueConsumer) expire(now time.Time) {
 	}
 }
 
-// mend makes consumers again that have gone. While that fails, it is tried again later; with hurry not now.
-func (c *queueConsumer) mend(ctx context.Context, hurry bool) error {
-	if hurry {
-		return nil
-	}
+// mend makes consumers again that have gone. While that fails, it is tried again later.
+func (c *queueConsumer) mend(ctx context.Context) error {
 	var due []*queueSource
 	c.mu.Lock()
 	for _, s := range c.sources {
@@ -373,11 +376,11 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 			continue
 		}
 		parts++
+		if s.full {
+			full++
+		}
 		if s.open() == 0 {
 			free = append(free, s)
-			if s.full {
-				full++
-			}
 		}
 	}
 	for _, s := range free {
@@ -391,7 +394,7 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 
 // ask sends one request. The caller holds c.mu.
 func (s *queueSource) ask(now time.Time, n int) {
-	if s.stale || now.Before(s.notBefore) || len(s.drains)+s.returns > 0 {
+	if s.c.left || s.stale || now.Before(s.notBefore) || len(s.drains)+s.returns > 0 {
 		return
 	}
 	if s.in == nil {
@@ -467,6 +470,7 @@ func (in *queueInbox) receive(m *nats.Msg) {
 		asked = in.requests[0].asked
 	}
 	if asked.IsZero() || s.created == 0 {
+		s.unsure = true
 		return // it answers nothing that is known here: it comes again
 	}
 	in.count()
@@ -475,9 +479,10 @@ func (in *queueInbox) receive(m *nats.Msg) {
 			s.pin, s.unsure = pin, true
 		}
 	}
-	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, created: s.created, until: asked.Add(c.lease)}
+	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, order: a.consumer, created: s.created, until: asked.Add(c.lease)}
 	switch {
 	case in.heard.After(v.until):
+		s.unsure = true
 		return // it has come too late, and is handed out again
 	case c.left:
 		s.unsettled[v] = struct{}{} // Close gives it back

@@ -14,7 +14,10 @@ import (
 // The server hands out again what was given back, or whose lease has ended, in an order of its own: what it cannot deliver at once goes to
 // the end of its queue. So when a partition is new to a consumer, or a message of it is handed out again, nothing of it is handed on until
 // all that is handed out and not settled is here.
-type gathering struct{ rs []pubsub.Received }
+type gathering struct {
+	rs    []pubsub.Received
+	fresh bool // the last one was handed out for the first time: none waits to be handed out again
+}
 
 // How often a consumer is asked how many messages are pending, first and at last.
 const (
@@ -28,11 +31,44 @@ func (s *queueSource) gathers(r pubsub.Received) bool {
 		if r.Delivered == 1 && !s.unsure {
 			return false
 		}
-		s.gathering = &gathering{}
-		go s.gather(s.gathering)
+		s.startGathering()
 	}
 	s.gathering.rs = append(s.gathering.rs, r)
+	s.gathering.fresh = r.Delivered == 1
 	return true
+}
+
+// startGathering keeps what was not fetched. The caller holds c.mu.
+func (s *queueSource) startGathering() {
+	s.gathering = &gathering{}
+	s.c.buffer = slices.DeleteFunc(s.c.buffer, func(r pubsub.Received) bool {
+		own := r.Receipt.(*queueReceipt).s == s
+		if own && !s.lost(r) {
+			s.gathering.rs = append(s.gathering.rs, r)
+		}
+		return own
+	})
+	go s.gather(s.gathering)
+}
+
+// lost reports whether a message is handed out again. The caller holds c.mu.
+func (s *queueSource) lost(r pubsub.Received) bool {
+	v := r.Receipt.(*queueReceipt)
+	return v.created != s.created || !time.Now().Before(v.until)
+}
+
+// gatherAgain looks for messages whose leases have ended before they were fetched: what is behind them has to wait. The caller holds
+// c.mu.
+func (c *queueConsumer) gatherAgain() {
+	var again []*queueSource
+	for _, r := range c.buffer {
+		if s := r.Receipt.(*queueReceipt).s; s.lost(r) && !slices.Contains(again, s) {
+			again = append(again, s)
+		}
+	}
+	for _, s := range again {
+		s.startGathering()
+	}
 }
 
 // gather asks for what is missing, and hands all of it on then. What another consumer has still, which the leader of the server's consumer
@@ -52,6 +88,7 @@ func (s *queueSource) gather(g *gathering) {
 		return // it was given back
 	}
 	s.gathering, s.unsure = nil, false
+	g.rs = slices.DeleteFunc(g.rs, s.lost)
 	slices.SortFunc(g.rs, func(a, b pubsub.Received) int {
 		return cmp.Compare(a.Receipt.(*queueReceipt).seq, b.Receipt.(*queueReceipt).seq)
 	})
@@ -61,16 +98,33 @@ func (s *queueSource) gather(g *gathering) {
 
 // lacks reports whether messages are pending that are not here, and asks for them.
 func (s *queueSource) lacks(ctx context.Context, g *gathering) bool {
-	pending, err := s.pending(ctx)
+	try, cancel := context.WithTimeout(ctx, s.c.pullTime())
+	defer cancel()
+	i, err := s.info(try)
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	if s.gathering != g {
+	switch {
+	case s.gathering != g:
 		return false
+	case err != nil:
+		return true
+	case i == nil:
+		return false // all of it is handed out again
 	}
 	s.busy() // forgets what is lost
-	missing := pending - len(s.unsettled)
-	if n := missing - s.open(); err == nil && n > 0 {
-		s.ask(time.Now(), n)
+	here := 0
+	for r := range s.unsettled {
+		// What is being acked, or has come since, may not be among those that were counted.
+		if !r.settling && r.order <= i.Delivered.Consumer {
+			here++
+		}
 	}
-	return err != nil || missing > 0
+	switch missing := i.NumAckPending - len(s.unsettled) - s.open(); {
+	case missing <= 0:
+	case !g.fresh:
+		s.ask(time.Now(), missing)
+	case s.open() == 0: // others have it still, or its lease is about to end
+		s.ask(time.Now(), 1)
+	}
+	return i.NumAckPending > here
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -51,6 +50,20 @@ func newQueueShare(c *queueConsumer) (*queueShare, error) {
 func (h *queueShare) start() {
 	h.work.Go(h.keep)
 	h.work.Go(h.extend)
+	h.work.Go(h.mend)
+}
+
+// mend makes consumers again that have gone, also while nothing is fetched.
+func (h *queueShare) mend() {
+	for queueSleep(h.ctx, max(h.c.lease/4, minPull)) {
+		if err := h.c.mend(h.ctx); err != nil && h.ctx.Err() == nil {
+			h.c.mu.Lock()
+			h.c.err = err
+			h.c.mu.Unlock()
+			h.c.signal()
+			return
+		}
+	}
 }
 
 func (h *queueShare) hear(m *nats.Msg) {
@@ -228,7 +241,12 @@ func (s *queueSource) giveBackBuffered() {
 // c.mu.
 func (s *queueSource) busy() bool {
 	now := time.Now()
-	maps.DeleteFunc(s.unsettled, func(r *queueReceipt, _ struct{}) bool { return !now.Before(r.until) })
+	for r := range s.unsettled {
+		if !now.Before(r.until) {
+			r.settled = true // it cannot be extended any more
+			delete(s.unsettled, r)
+		}
+	}
 	return len(s.unsettled) > 0
 }
 

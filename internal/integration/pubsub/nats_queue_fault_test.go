@@ -701,3 +701,54 @@ func TestNATSQueueHotPartition(t *testing.T) {
 		}
 	}
 }
+
+// What is lost with a connection is not overtaken by what comes on the next one.
+func TestNATSQueueOrderAfterReconnect(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 1)
+	o := &natspubsub.QueueOptions{Partitions: 1}
+	q := natsQueue(t, c, nil, o)
+	links := c.Links(t)
+	qc := natsJoin(t, natsQueue(t, c, links, o), 10)
+	ms := natsKeyed(3)
+	require.NoError(t, q.Publish(t.Context(), "t", ms[:1], 0))
+	got := natsFetch(t, qc, natsPatience, 1) // it has the partition
+	require.Len(t, got, 1)
+	require.NoError(t, qc.Ack(t.Context(), natsReceipts(got)))
+	come := make(chan pubsub.Received, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	defer cancel()
+	fetching.Go(func() {
+		for {
+			rs, err := qc.Fetch(ctx, 10)
+			if err != nil {
+				return
+			}
+			for _, r := range rs {
+				come <- r
+			}
+		}
+	})
+	time.Sleep(200 * time.Millisecond) // until the server knows of a request
+	links.Set(faultproxy.Faults{BlackholeDown: true})
+	require.NoError(t, q.Publish(t.Context(), "t", ms[1:2], 0))
+	require.Eventually(t, func() bool {
+		s, err := q.Stats(t.Context(), "t", "g")
+		return err == nil && s.Pending == 1
+	}, natsPatience, 5*time.Millisecond)
+	links.ResetAll()
+	links.Heal()
+	time.Sleep(200 * time.Millisecond)
+	require.NoError(t, q.Publish(t.Context(), "t", ms[2:], 0))
+	for _, want := range []string{"1", "2"} {
+		select {
+		case r := <-come:
+			require.Equal(t, want, r.ID)
+			require.NoError(t, qc.Ack(t.Context(), []pubsub.Receipt{r.Receipt}))
+		case <-time.After(natsPatience):
+			require.Fail(t, "nothing comes")
+		}
+	}
+}
