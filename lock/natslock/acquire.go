@@ -2,6 +2,7 @@ package natslock
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/concordkit/concord/lock"
@@ -59,10 +60,12 @@ func (b *Backend) place(ctx context.Context, o *claim, seq uint64) (lock.State, 
 	l := b.followed(o)
 	if l != nil {
 		st, err := b.stand(ctx, l, o, seq)
-		if err != nil {
+		switch {
+		case errors.Is(err, errStopped):
+			l = nil // it lingered for too short a time for this link
+		case err != nil:
 			return lock.State{}, err
-		}
-		if st.Phase != lock.Gone {
+		case st.Phase != lock.Gone:
 			return b.queue(o, nil, st, false), nil
 		}
 	}

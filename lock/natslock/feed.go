@@ -29,7 +29,10 @@ type feed struct {
 	err     error                    // why it cannot go on
 }
 
-var errGap = errors.New("the view is not up to date")
+var (
+	errGap     = errors.New("the view is not up to date")
+	errStopped = errors.New("nobody follows the line any more")
+)
 
 // newFeed starts a feed. It ends with stop, or when it cannot go on. The view may be nil.
 func (b *Backend) newFeed(filter string, also []string, v *view, update func()) *feed {
@@ -49,6 +52,7 @@ func (f *feed) run(ctx context.Context, v *view) {
 		start := time.Now()
 		err := f.follow(ctx, v)
 		if ctx.Err() != nil {
+			f.fail(errStopped)
 			return
 		}
 		if final(err) {
@@ -59,6 +63,7 @@ func (f *feed) run(ctx context.Context, v *view) {
 			pause = minPause
 		}
 		if v = nil; !sleep(ctx, pause) {
+			f.fail(errStopped)
 			return
 		}
 	}

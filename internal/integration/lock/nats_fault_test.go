@@ -93,6 +93,27 @@ func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 	wg.Wait()
 }
 
+// A line that nobody waits in is followed no more after a second. Who learns from it where he stands is not forgotten then.
+func TestNATSAcquireOverASlowLink(t *testing.T) {
+	t.Parallel()
+	s := stores.NewNATS(t, 1)
+	links := s.Links(t)
+	b := natslock.New(stores.Stream(t, s.DialThrough(t, links, nil)), stores.Bucket)
+	claim := func(id string) lock.Claim {
+		return lock.Claim{Name: "slow", ID: id, Weight: 1, Capacity: 100, TTL: 30 * time.Second}
+	}
+	_, err := b.Acquire(t.Context(), claim("a"), nil)
+	require.NoError(t, err)
+	links.Set(faultproxy.Faults{Latency: 600 * time.Millisecond})
+	for _, id := range []string{"b", "c"} {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		defer stop()
+		st, err := b.Acquire(ctx, claim(id), nil)
+		require.NoError(t, err)
+		require.Equal(t, lock.Held, st.Phase)
+	}
+}
+
 // A try that was stored, but not answered, leaves the outcome open, whatever becomes of the next one.
 func TestNATSRefusalAfterALostAnswer(t *testing.T) {
 	t.Parallel()
