@@ -46,7 +46,7 @@ func child() {
 		fmt.Println("leads", t)
 		for last := time.Now(); ; last = time.Now() {
 			// The first thing after a pause: no timer has had time to run.
-			paused := time.Since(last) > ttl/2
+			paused := time.Since(last) > ttl
 			if err := ctx.Err(); paused || err != nil {
 				fmt.Println("told", err != nil && errors.Is(context.Cause(ctx), election.ErrLost))
 				return failure // of a term that was lost: it does not end the run

@@ -60,17 +60,19 @@ func TestNATSMissedMarkerIsMadeUpFor(t *testing.T) {
 	require.NoError(t, next.Release())
 }
 
+// natsClaim is one of many that fit beside each other.
+func natsClaim(id string) lock.Claim {
+	return lock.Claim{Name: "crowd", ID: id, Weight: 1, Capacity: 100, TTL: 30 * time.Second}
+}
+
 // Many calls at once find out that a consumer is gone; they must not keep each other from making another one.
 func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 	t.Parallel()
 	s := stores.NewNATS(t, 1)
 	links := s.Links(t)
 	b := natslock.New(stores.Stream(t, s.DialThrough(t, links, nil)), stores.Bucket)
-	claim := func(id string) lock.Claim {
-		return lock.Claim{Name: "crowd", ID: id, Weight: 1, Capacity: 100, TTL: 20 * time.Second}
-	}
 	for _, id := range []string{"a", "b"} { // two claims: the line is followed
-		_, err := b.Acquire(t.Context(), claim(id), nil)
+		_, err := b.Acquire(t.Context(), natsClaim(id), nil)
 		require.NoError(t, err)
 	}
 	links.Set(faultproxy.Faults{Latency: 100 * time.Millisecond})
@@ -84,7 +86,7 @@ func TestNATSConsumerDeletedUnderACrowd(t *testing.T) {
 		wg.Go(func() {
 			ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 			defer stop()
-			if _, err := b.Acquire(ctx, claim(fmt.Sprint("n", i)), nil); err != nil {
+			if _, err := b.Acquire(ctx, natsClaim(fmt.Sprint("n", i)), nil); err != nil {
 				t.Errorf("an acquire must get through: %v", err)
 			}
 		})
@@ -99,16 +101,13 @@ func TestNATSAcquireOverASlowLink(t *testing.T) {
 	s := stores.NewNATS(t, 1)
 	links := s.Links(t)
 	b := natslock.New(stores.Stream(t, s.DialThrough(t, links, nil)), stores.Bucket)
-	claim := func(id string) lock.Claim {
-		return lock.Claim{Name: "slow", ID: id, Weight: 1, Capacity: 100, TTL: 30 * time.Second}
-	}
-	_, err := b.Acquire(t.Context(), claim("a"), nil)
+	_, err := b.Acquire(t.Context(), natsClaim("a"), nil)
 	require.NoError(t, err)
 	links.Set(faultproxy.Faults{Latency: 600 * time.Millisecond})
 	for _, id := range []string{"b", "c"} {
 		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		defer stop()
-		st, err := b.Acquire(ctx, claim(id), nil)
+		st, err := b.Acquire(ctx, natsClaim(id), nil)
 		require.NoError(t, err)
 		require.Equal(t, lock.Held, st.Phase)
 	}

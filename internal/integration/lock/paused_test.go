@@ -36,7 +36,7 @@ func child() {
 	fmt.Println("holds")
 	for last := time.Now(); ; last = time.Now() {
 		// The first thing after a pause: no timer has had time to run.
-		paused := time.Since(last) > ttl/2
+		paused := time.Since(last) > ttl
 		if err := lease.Context().Err(); paused || err != nil {
 			fmt.Println("told:", err != nil && errors.Is(context.Cause(lease.Context()), lock.ErrLost))
 			err := resource.Set(ctx, "paused-value", "child", 0, lease.Token())
