@@ -34,7 +34,8 @@ type QueueBackend interface {
 
 // JoinOptions are what a consumer wants of its backend.
 type JoinOptions struct {
-	// Prefetch is how many messages the consumer has at most, not counting those that are about to be settled.
+	// Prefetch is how many messages the consumer has at most, not counting those that are about to be settled, nor those that an
+	// engine with Partitions keeps until it is asked for them.
 	Prefetch int
 	// Lease is how long a message is the consumer's after it was handed out or extended.
 	Lease time.Duration
@@ -72,8 +73,8 @@ type QueueConsumer interface {
 
 // UnsettledError tells which messages an Ack could not settle; the others are settled.
 type UnsettledError struct {
-	Receipts []Receipt
-	Err      error
+	Receipts []Receipt // of those that are left
+	Err      error     // why, which it wraps
 }
 
 func (e *UnsettledError) Error() string { return e.Err.Error() }

@@ -103,57 +103,66 @@ func (c *Consumer) hurryAcks() {
 func (c *Consumer) sendAcks() {
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
-	var failing time.Time // since when, zero while all is well
+	var since time.Time // it has failed, zero while all is well
 	pause := minPause
-	for {
-		select {
-		case <-c.ackNow:
-		case <-c.settle.Done():
-			return
-		}
-		c.mu.Lock()
-		few := len(c.acks) < manyAcks && !c.draining
-		c.mu.Unlock()
-		if few {
-			timer.Reset(linger)
-			select {
-			case <-timer.C:
-			case <-c.ackNow:
-			}
-		}
-		c.mu.Lock()
-		rs := c.acks
-		c.acks, c.acking = nil, len(rs)
-		c.mu.Unlock()
-		if len(rs) == 0 {
+	for c.awaitAcks(timer) {
+		err := c.sendSome(since)
+		if err == nil {
+			since, pause = time.Time{}, minPause
 			continue
 		}
-		begun := time.Now()
-		ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
-		err := c.c.Ack(ctx, rs)
-		cancel()
-		c.mu.Lock()
-		c.acking = 0
-		switch {
-		case err == nil:
-			failing, pause = time.Time{}, minPause
-		case failing.IsZero():
-			failing = begun
-			fallthrough
-		case !c.draining || time.Since(failing) <= c.o.Lease:
-			if u, ok := errors.AsType[*UnsettledError](err); ok {
-				rs = u.Receipts
-			}
-			c.acks = append(slices.Clip(rs), c.acks...)
+		if since.IsZero() {
+			since = time.Now()
 		}
-		c.change()
-		c.mu.Unlock()
-		if err != nil {
-			sleep(c.settle, min(pause, c.o.Lease/margin)) // the next ones wait as well
-			pause = min(2*pause, maxPause)
-			c.hurryAcks()
+		sleep(c.settle, min(pause, c.o.Lease/margin)) // the next ones wait as well
+		pause = min(2*pause, maxPause)
+		c.hurryAcks()
+	}
+}
+
+// awaitAcks waits until there is something to settle, and a little longer if that is not much. It reports false at the end.
+func (c *Consumer) awaitAcks(timer *time.Timer) bool {
+	select {
+	case <-c.ackNow:
+	case <-c.settle.Done():
+		return false
+	}
+	c.mu.Lock()
+	few := len(c.acks) < manyAcks && !c.draining
+	c.mu.Unlock()
+	if few {
+		timer.Reset(linger)
+		select {
+		case <-timer.C:
+		case <-c.ackNow:
 		}
 	}
+	return true
+}
+
+// sendSome settles what there is once. It has failed since then, if that is not zero.
+func (c *Consumer) sendSome(since time.Time) error {
+	c.mu.Lock()
+	rs := c.acks
+	c.acks, c.acking = nil, len(rs)
+	c.mu.Unlock()
+	if len(rs) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.settle, c.o.Lease/3)
+	err := c.c.Ack(ctx, rs)
+	cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acking = 0
+	if err != nil && (since.IsZero() || !c.draining || time.Since(since) <= c.o.Lease) {
+		if u, ok := errors.AsType[*UnsettledError](err); ok {
+			rs = u.Receipts
+		}
+		c.acks = append(slices.Clip(rs), c.acks...)
+	}
+	c.change()
+	return err
 }
 
 // What has failed is tried again after a pause that doubles from minPause to maxPause.

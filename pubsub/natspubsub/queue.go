@@ -88,8 +88,8 @@ type QueueOptions struct {
 // is handed out again. The lease of a group is the longest that a consumer has joined with: lower it with `nats consumer edit`. With
 // Partitions up to twice the Prefetch, and one for each, are here at a time, and while what a former owner had comes again that too.
 //
-// A client that cannot write, since its connection is stuck and its buffers are full, sends late: what Publish could not
-// send before its context ended may be stored afterwards.
+// A client that cannot write, since its connection is stuck and its buffers are full, sends late: of what Publish could not send
+// before its context ended one message, and what the client had buffered, may be stored afterwards.
 //
 // # Names
 //

@@ -2,15 +2,8 @@ package natspubsub
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/concordkit/concord/pubsub"
 )
@@ -28,33 +21,11 @@ const (
 
 func (c *queueConsumer) pullTime() time.Duration { return min(max(c.lease/4, minPull), maxPull) }
 
-// queueInbox is where the messages of a source come. It ends when nothing more should come.
-type queueInbox struct {
-	s         *queueSource
-	sub       *nats.Subscription
-	prefix    string
-	next      int
-	requests  []*queueRequest // the oldest first
-	open      int             // how many messages may come
-	heard     time.Time       // when something came last
-	sends     sync.WaitGroup  // requests that are being sent
-	cancelled bool
-	asked     time.Time       // of the request for whose want of an answer it was
-	late      []*queueReceipt // what came after that and is given back
-	done      chan struct{}   // closed when nothing comes any more
-}
+// patience is how long what is done in the background may take until it is left to the end of leases.
+func (c *queueConsumer) patience() time.Duration { return max(c.pullTime(), minPullSlack) }
 
-// queueRequest asked for messages. Messages do not tell which request they answer. The server serves requests first in, first out, or in turn, so
-// that one is done once twice as many have come as were open when the next was sent.
-type queueRequest struct {
-	token           string // the last one of where it is answered
-	n               int
-	asked, deadline time.Time
-	doneAfter       int // so many messages, 0 while it is the newest
-}
-
-// Fetch implements pubsub.QueueConsumer. There are never more messages on their way than n, but with Partitions. When a Fetch is not followed by another for
-// a quarter of a lease, or its context ends, what comes is given back, or, with Partitions, kept for the next one.
+// Fetch implements pubsub.QueueConsumer. Without Partitions there are never more messages on their way than n, and what comes is given
+// back when a Fetch is not followed by another for a quarter of a lease, or its context ends. With Partitions it is kept.
 func (c *queueConsumer) Fetch(ctx context.Context, n int) ([]pubsub.Received, error) {
 	rs, err := c.fetch(ctx, n)
 	if err != nil {
@@ -81,17 +52,16 @@ func (c *queueConsumer) fetch(ctx context.Context, n int) ([]pubsub.Received, er
 		if c.idle != nil {
 			c.idle.Stop()
 		}
-		now := time.Now()
 		if c.share != nil {
 			c.gatherAgain()
 		}
-		rs, err := c.take(now, n), c.err
+		rs, err := c.take(n), c.err
 		if len(rs) > 0 && c.share == nil && 2*c.open() >= n-len(rs) {
 			c.watchIdle()
 			c.mu.Unlock()
 			return rs, nil
 		}
-		c.expire(now)
+		c.expire(time.Now())
 		c.mu.Unlock()
 		if err != nil {
 			return nil, err
@@ -130,13 +100,13 @@ func (c *queueConsumer) fetch(ctx context.Context, n int) ([]pubsub.Received, er
 }
 
 // take returns up to n messages that have come. The caller holds c.mu.
-func (c *queueConsumer) take(now time.Time, n int) (rs []pubsub.Received) {
+func (c *queueConsumer) take(n int) (rs []pubsub.Received) {
 	k := 0
 	for k < len(c.buffer) && len(rs) < n {
 		r := c.buffer[k]
 		k++
 		v := r.Receipt.(*queueReceipt)
-		if !now.Before(v.until) || v.created != v.s.created {
+		if v.lost() {
 			v.settled = true
 			delete(v.s.unsettled, v)
 			continue // it is handed out again
@@ -216,7 +186,7 @@ func (c *queueConsumer) buffered(f func(r *queueReceipt)) {
 func (s *queueSource) giveBackSoon(rs []*queueReceipt) {
 	s.returns++
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), max(s.c.pullTime(), minPullSlack))
+		ctx, cancel := context.WithTimeout(context.Background(), s.c.patience())
 		defer cancel()
 		s.c.giveBack(ctx, rs) // if that fails, their leases end
 		s.c.mu.Lock()
@@ -224,67 +194,6 @@ func (s *queueSource) giveBackSoon(rs []*queueReceipt) {
 		s.c.mu.Unlock()
 		s.c.signal()
 	}()
-}
-
-// cancel ends the inbox of a source, whose requests end with it. What comes still is given back, or with partitions put into the buffer.
-// The caller holds c.mu.
-func (s *queueSource) cancel() {
-	in := s.in
-	if in == nil {
-		return
-	}
-	s.in, in.cancelled = nil, true
-	s.unsure = true // what is handed out just now may not come
-	s.drains[in] = struct{}{}
-	go func() {
-		closed := make(chan struct{})
-		go func() {
-			in.sends.Wait()
-			in.sub.SetClosedHandler(func(string) { close(closed) })
-			in.sub.Drain()
-		}()
-		select {
-		case <-closed:
-		case <-time.After(max(s.c.pullTime(), minPullSlack)):
-			in.sub.Unsubscribe()
-		}
-		if s.c.share != nil {
-			// The server gives a partition that is free to the first request that it knows, even if nobody listens for it any more. A request
-			// that has ended when it comes makes it look for such, and is answered then.
-			ctx, cancel := context.WithTimeout(context.Background(), minPullSlack)
-			m := &nats.Msg{Subject: s.subject(), Data: pullRequest{Expires: 1, Batch: 1, Group: pinGroup}.encode()}
-			s.c.q.calls.do(ctx, []*nats.Msg{m}, nil)
-			cancel()
-		}
-		s.c.mu.Lock()
-		defer s.c.mu.Unlock()
-		if len(in.late) > 0 {
-			s.giveBackSoon(in.late)
-		}
-		delete(s.drains, in)
-		s.c.signal()
-		close(in.done)
-	}()
-}
-
-// expire drops requests without an answer: their link is dead, or the server has forgotten them. The caller holds c.mu.
-func (c *queueConsumer) expire(now time.Time) {
-	for _, s := range c.sources {
-		if s.in == nil {
-			continue
-		}
-		in := s.in
-		for len(in.requests) > 0 && now.After(in.requests[0].deadline) {
-			r := in.requests[0]
-			in.drop(r, 0) // it was answered in full, unless nothing has come since
-			if in.heard.Before(r.asked) {
-				in.asked = r.asked
-				s.stale = true
-				s.cancel()
-				break
-			}
-		}
-	}
 }
 
 // mend makes consumers again that have gone. While that fails, it is tried again later.
@@ -316,14 +225,6 @@ func (c *queueConsumer) mend(ctx context.Context) error {
 func (s *queueSource) later() {
 	s.pause = min(max(2*s.pause, queueMinPause), queueMaxPause)
 	s.notBefore = time.Now().Add(s.pause)
-}
-
-// pullRequest asks a consumer for messages.
-type pullRequest struct {
-	Expires time.Duration `json:"expires,omitempty"`
-	Batch   int           `json:"batch"`
-	Group   string        `json:"group,omitempty"`
-	ID      string        `json:"id,omitempty"`
 }
 
 // ask asks for messages so that up to n may come, and returns when to look again if none does.
@@ -390,174 +291,4 @@ func (c *queueConsumer) askAll(now time.Time, room int) {
 		}
 		s.ask(now, max(room/among, 1))
 	}
-}
-
-// ask sends one request. The caller holds c.mu.
-func (s *queueSource) ask(now time.Time, n int) {
-	if s.c.left || s.stale || now.Before(s.notBefore) || len(s.drains)+s.returns > 0 {
-		return
-	}
-	if s.in == nil {
-		in := &queueInbox{s: s, prefix: s.c.q.nc.NewInbox() + ".", done: make(chan struct{})}
-		sub, err := s.c.q.nc.Subscribe(in.prefix+"*", in.receive)
-		if err != nil {
-			s.c.err = err // the connection is closed
-			s.c.signal()
-			return
-		}
-		sub.SetPendingLimits(-1, -1)
-		in.sub, s.in = sub, in
-	}
-	in := s.in
-	in.next++
-	token := strconv.Itoa(in.next)
-	for _, r := range in.requests {
-		if r.doneAfter == 0 {
-			r.doneAfter = 2 * in.open
-		}
-	}
-	wait := s.c.pullTime()
-	in.requests = append(in.requests, &queueRequest{token: token, n: n, asked: now, deadline: now.Add(wait + max(wait/2, minPullSlack))})
-	in.open += n
-	p := pullRequest{Expires: wait, Batch: n}
-	if s.c.share != nil {
-		p.Group, p.ID = pinGroup, s.pin
-		s.pinned = now
-	}
-	s.send(p, in.prefix+token, &in.sends)
-}
-
-// send publishes a request, and does not wait for a connection that is stuck. sent is done when it was.
-func (s *queueSource) send(p pullRequest, reply string, sent *sync.WaitGroup) {
-	sent.Go(func() { s.c.q.nc.PublishRequest(s.subject(), reply, p.encode()) })
-}
-
-// subject is where a source is asked for messages.
-func (s *queueSource) subject() string {
-	return s.c.q.api + "CONSUMER.MSG.NEXT." + s.stream + "." + s.name
-}
-
-func (p pullRequest) encode() []byte {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return nil // it has nothing that could fail
-	}
-	return data
-}
-
-// receive is called for what comes, one after the other.
-func (in *queueInbox) receive(m *nats.Msg) {
-	s, c := in.s, in.s.c
-	token := strings.TrimPrefix(m.Subject, in.prefix)
-	a := ackInfo{}
-	if m.Reply != "" {
-		a = parseAck(m.Reply)
-	}
-	var msg pubsub.Message
-	if a.fromServer {
-		msg = decodeMessage(c.t.name, m.Header, m.Data)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	in.heard = time.Now()
-	if !a.fromServer {
-		in.ended(token, m)
-		c.signal()
-		return
-	}
-	asked := in.asked
-	if len(in.requests) > 0 {
-		asked = in.requests[0].asked
-	}
-	if asked.IsZero() || s.created == 0 {
-		s.unsure = true
-		return // it answers nothing that is known here: it comes again
-	}
-	in.count()
-	if c.share != nil {
-		if pin := m.Header.Get("Nats-Pin-Id"); s.pin != pin {
-			s.pin, s.unsure = pin, true
-		}
-	}
-	v := &queueReceipt{s: s, reply: m.Reply, seq: a.stream, order: a.consumer, created: s.created, until: asked.Add(c.lease)}
-	switch {
-	case in.heard.After(v.until):
-		s.unsure = true
-		return // it has come too late, and is handed out again
-	case c.left:
-		s.unsettled[v] = struct{}{} // Close gives it back
-		return
-	case in.cancelled && (c.share == nil || s.leaving):
-		in.late = append(in.late, v)
-		return
-	}
-	s.pause = 0
-	s.unsettled[v] = struct{}{}
-	got := pubsub.Received{
-		Message: msg, Receipt: v, Delivered: a.delivered, Token: uint64(s.created) + a.consumer, Partition: s.part,
-		Published: a.published(),
-	}
-	if c.share != nil && s.gathers(got) {
-		return
-	}
-	c.buffer = append(c.buffer, got)
-	if len(c.buffer) == 1 {
-		c.signal()
-	}
-}
-
-// ended hears of the end of a request. The caller holds c.mu.
-func (in *queueInbox) ended(token string, m *nats.Msg) {
-	s := in.s
-	code := m.Header.Get("Status")
-	if code == "100" {
-		return
-	}
-	for _, r := range in.requests {
-		if r.token == token {
-			unserved := r.n
-			if n, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages")); err == nil {
-				unserved = n
-			}
-			in.drop(r, unserved)
-			break
-		}
-	}
-	switch code {
-	case "404", "408": // no messages
-		s.full = false
-	case "423": // another one has the partition
-		s.unpinned()
-	case "400":
-		s.c.err = fmt.Errorf("consumer %q of stream %q: %s", s.name, s.stream, m.Header.Get("Description"))
-	default: // it was deleted, has no leader, or too many ask
-		s.stale = true
-		s.later()
-	}
-}
-
-// count takes note of a message. The caller holds c.mu.
-func (in *queueInbox) count() {
-	in.s.full = false
-	if in.open--; in.open <= 0 {
-		in.open, in.requests, in.s.full = 0, nil, true
-		return
-	}
-	in.requests = slices.DeleteFunc(in.requests, func(r *queueRequest) bool {
-		if r.doneAfter == 0 {
-			return false
-		}
-		r.doneAfter--
-		return r.doneAfter == 0
-	})
-}
-
-// drop forgets a request, of which so many messages do not come. The caller holds c.mu.
-func (in *queueInbox) drop(r *queueRequest, unserved int) {
-	in.requests = slices.DeleteFunc(in.requests, func(o *queueRequest) bool { return o == r })
-	most := 0
-	for _, o := range in.requests {
-		most += o.n
-	}
-	in.open = min(max(in.open-unserved, 0), most)
 }

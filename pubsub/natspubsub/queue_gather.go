@@ -42,19 +42,13 @@ func (s *queueSource) gathers(r pubsub.Received) bool {
 func (s *queueSource) startGathering() {
 	s.gathering = &gathering{}
 	s.c.buffer = slices.DeleteFunc(s.c.buffer, func(r pubsub.Received) bool {
-		own := r.Receipt.(*queueReceipt).s == s
-		if own && !s.lost(r) {
+		v := r.Receipt.(*queueReceipt)
+		if v.s == s && !v.lost() {
 			s.gathering.rs = append(s.gathering.rs, r)
 		}
-		return own
+		return v.s == s
 	})
 	go s.gather(s.gathering)
-}
-
-// lost reports whether a message is handed out again. The caller holds c.mu.
-func (s *queueSource) lost(r pubsub.Received) bool {
-	v := r.Receipt.(*queueReceipt)
-	return v.created != s.created || !time.Now().Before(v.until)
 }
 
 // gatherAgain looks for messages whose leases have ended before they were fetched: what is behind them has to wait. The caller holds
@@ -62,8 +56,8 @@ func (s *queueSource) lost(r pubsub.Received) bool {
 func (c *queueConsumer) gatherAgain() {
 	var again []*queueSource
 	for _, r := range c.buffer {
-		if s := r.Receipt.(*queueReceipt).s; s.lost(r) && !slices.Contains(again, s) {
-			again = append(again, s)
+		if v := r.Receipt.(*queueReceipt); v.lost() && !slices.Contains(again, v.s) {
+			again = append(again, v.s)
 		}
 	}
 	for _, s := range again {
@@ -88,7 +82,7 @@ func (s *queueSource) gather(g *gathering) {
 		return // it was given back
 	}
 	s.gathering, s.unsure = nil, false
-	g.rs = slices.DeleteFunc(g.rs, s.lost)
+	g.rs = slices.DeleteFunc(g.rs, func(r pubsub.Received) bool { return r.Receipt.(*queueReceipt).lost() })
 	slices.SortFunc(g.rs, func(a, b pubsub.Received) int {
 		return cmp.Compare(a.Receipt.(*queueReceipt).seq, b.Receipt.(*queueReceipt).seq)
 	})
@@ -111,7 +105,7 @@ func (s *queueSource) lacks(ctx context.Context, g *gathering) bool {
 	case i == nil:
 		return false // all of it is handed out again
 	}
-	s.busy() // forgets what is lost
+	s.forgetLost()
 	here := 0
 	for r := range s.unsettled {
 		// What is being acked, or has come since, may not be among those that were counted.

@@ -105,7 +105,7 @@ func (h *queueShare) keep() {
 		for _, s := range h.c.sources {
 			if s.pin != "" && time.Since(s.pinned) > h.c.lease/8 {
 				// It has ended when it arrives, so that it gets no message.
-				s.send(pullRequest{Expires: 1, Batch: 1, Group: pinGroup, ID: s.pin}, h.c.q.nc.NewInbox(), new(sync.WaitGroup))
+				go s.send(pullRequest{Expires: 1, Batch: 1, Group: pinGroup, ID: s.pin}, h.c.q.nc.NewInbox())
 			}
 		}
 		h.c.mu.Unlock()
@@ -119,9 +119,8 @@ func (h *queueShare) extend() {
 	for queueSleep(h.ctx, every) {
 		h.c.mu.Lock()
 		var rs []*queueReceipt
-		now := time.Now()
 		h.c.buffered(func(r *queueReceipt) {
-			if now.Before(r.until) {
+			if !r.lost() {
 				rs = append(rs, r)
 			}
 		})
@@ -237,16 +236,19 @@ func (s *queueSource) giveBackBuffered() {
 	}
 }
 
-// busy reports whether a message of the partition is not settled. What is lost does not count: others may have it. The caller holds
-// c.mu.
-func (s *queueSource) busy() bool {
-	now := time.Now()
+// forgetLost leaves what is lost to whoever has it. The caller holds c.mu.
+func (s *queueSource) forgetLost() {
 	for r := range s.unsettled {
-		if !now.Before(r.until) {
+		if r.lost() {
 			r.settled = true // it cannot be extended any more
 			delete(s.unsettled, r)
 		}
 	}
+}
+
+// busy reports whether a message of the partition is not settled. The caller holds c.mu.
+func (s *queueSource) busy() bool {
+	s.forgetLost()
 	return len(s.unsettled) > 0
 }
 

@@ -64,6 +64,8 @@ func RunQueue(t *testing.T, newStore func(t *testing.T) (connect func() pubsub.Q
 		{"many at once lose nothing", atOnce},
 		{"a partition has one consumer", partitions},
 		{"what is given back of a partition keeps its order", givenBackInOrder},
+		{"a partition that has all messages gets all the room", hotPartition},
+		{"what is lost holds no partition", lostHoldsNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			run := func(t *testing.T) { c.run(newQueueSuite(t, newStore, o)) }
@@ -835,4 +837,42 @@ func givenBackInOrder(s *queueSuite) {
 	second := other.getsWithin(s.lease+s.patience, len(want)-2)
 	require.Equal(s, want[2:], texts(second), "also to the one that has released them")
 	other.ack(second...)
+}
+
+func hotPartition(s *queueSuite) {
+	if s.info.Partitions < 2 {
+		s.Skip("the engine has no partitions here")
+	}
+	const room = 8
+	b := s.connect()
+	var ms []pubsub.Message
+	for i := 0; len(ms) < room; i++ {
+		m := pubsub.Message{Key: fmt.Sprint(i)}
+		if m.Partition(s.info.Partitions) == 1 {
+			ms = append(ms, m)
+		}
+	}
+	s.publish(b, "t", ms...)
+	c, err := b.Join(s.Context(), "t", "g", pubsub.JoinOptions{Prefetch: room, Lease: 5 * s.lease})
+	require.NoError(s, err)
+	m := &member{queueSuite: s, c: c}
+	s.Cleanup(m.leave)
+	m.ack(m.getsWithin(s.lease/2+s.patience/10, room)...)
+}
+
+func lostHoldsNothing(s *queueSuite) {
+	if s.info.Partitions < 2 {
+		s.Skip("the engine has no partitions here")
+	}
+	b := s.connect()
+	loser := s.join(b, "t", "g")
+	var ms []pubsub.Message
+	for i := range 10 * s.info.Partitions {
+		ms = append(ms, pubsub.Message{Key: fmt.Sprint(i)})
+	}
+	s.publish(b, "t", ms...)
+	loser.gets(len(ms))
+	time.Sleep(s.lease) // it has lost them, and goes on
+	other := s.join(s.connect(), "t", "g")
+	other.ack(other.getsWithin(s.lease+s.patience, 1)...)
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/concordkit/concord/internal/integration/natsserver"
 	"github.com/concordkit/concord/pubsub"
+	"github.com/concordkit/concord/pubsub/natspubsub"
 )
 
 const (
@@ -131,4 +133,22 @@ func TestCloseDuringDelivery(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// What comes while the servers of a cluster tell each other of a subscription is not kept: it may be more than there is room for.
+func TestNATSBusKeepsNothingEarly(t *testing.T) {
+	t.Parallel()
+	c := natsserver.Start(t, 3)
+	subscriber := newBus(t, natspubsub.NewBus(c.Dial(t), &natspubsub.BusOptions{Settle: 2 * time.Second}))
+	publisher := newBus(t, natspubsub.NewBus(c.Dial(t), nil))
+	early := time.AfterFunc(500*time.Millisecond, func() {
+		publisher.Publish(t.Context(), "early", number(1))
+		publisher.Flush(t.Context())
+	})
+	in := subscribe(t, subscriber, "early", nil)
+	require.False(t, early.Stop(), "nothing was published while it subscribed")
+	require.NoError(t, publisher.Publish(t.Context(), "early", number(2)))
+	require.NoError(t, publisher.Flush(t.Context()))
+	got, _ := drained(in)
+	require.Equal(t, []seen{{n: 2}}, got)
 }
